@@ -105,8 +105,6 @@ class Requires:
     """Whether it learns or chooses on dev."""
     transductive: bool = False
     """Whether a prediction may depend on the other queries."""
-    adapters_only: bool = False
-    """Whether every member must be an adapter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +162,6 @@ def _check_members(needs: Requires, facts: Mapping[str, ModelFacts | None]) -> l
             problems.append(
                 Problem(f"pool.{alias}", f"does not give {missing.words}", f"it gives {known.access.words}")
             )
-        if needs.adapters_only and not known.adapter:
-            problems.append(Problem(f"pool.{alias}", "is not an adapter", "list LoRA adapters of one base"))
     return problems
 
 

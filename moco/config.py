@@ -1,0 +1,371 @@
+"""The run and study configuration: typed, strict, every unknown key an error with the nearest known one.
+
+`read` takes YAML or JSON, in our form or the peer's, with `key=value` overrides; nothing is loaded or downloaded.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from moco.errors import ConfigError, clip, nearest
+from moco.types import AnswerKind, Json
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 30
+MAX_NODES = 100_000
+
+Name = Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class Strict(BaseModel):
+    """Base of all config objects."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Price(Strict):
+    """Money per million tokens."""
+
+    prompt: float = Field(ge=0)
+    generated: float = Field(ge=0)
+
+
+class MemberConfig(Strict):
+    """One model of the pool."""
+
+    model: Name
+    """Reference: a folder, zoo://, hf://, pypi:// or a catalogue name."""
+    name: str = ""
+    """Alias; empty = the last part of the reference."""
+    adapter: str = ""
+    """Reference of a LoRA adapter on that model."""
+    backend: str = ""
+    """How it answers: hf or fake; empty = hf."""
+    dtype: Literal["", "auto", "float32", "bfloat16", "float16"] = ""
+    """Empty = the engine's."""
+    price: Price | None = None
+    """Money per million tokens, for costs."""
+    description: str = ""
+    """What it is good at, shown to routers."""
+    options: dict[str, Json] = Field(default_factory=dict)
+    """Settings of the back end."""
+
+
+Member = Name | MemberConfig
+
+
+class TaskConfig(Strict):
+    """Which questions, and how many."""
+
+    name: str = ""
+    """A data set of the catalogue."""
+    path: str = ""
+    """A file of your own: JSONL, or the peer's JSON."""
+    kind: AnswerKind | None = None
+    """Answer kind of your own file's items, where they do not say."""
+    scorer: str = ""
+    """Scorer of your own file; empty = by kind."""
+    source: Literal["", "modelco", "official"] = ""
+    """Where a catalogue data set comes from: the peer's rows (default) or the hub."""
+    dev: int | None = Field(default=None, ge=0)
+    """Dev questions, a seeded sample; unset = all."""
+    test: int | None = Field(default=None, ge=1)
+    """Test questions, a seeded sample; unset = all."""
+    dev_ratio: float | None = Field(default=None, gt=0, le=1)
+    """Share of dev to keep, a seeded sample; never cuts test."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> TaskConfig:
+        if bool(self.name) == bool(self.path):
+            raise ValueError("give either name (a data set of the catalogue) or path (a file of your own)")
+        return self
+
+
+class SamplingConfig(Strict):
+    """How tokens are drawn."""
+
+    temperature: float = Field(default=0.0, ge=0, le=10)
+    """0 = greedy decoding."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int = Field(default=512, ge=1, le=1_000_000)
+    stop: tuple[str, ...] = ()
+    """Strings that end an answer."""
+
+
+class EngineConfig(Strict):
+    """Where and how models run; nothing here changes what is asked."""
+
+    executor: Literal["inline", "process"] = "inline"
+    """All models in this process, or one worker process per device group."""
+    devices: tuple[str, ...] = ("auto",)
+    """`auto`, `cpu`, `cuda`, `cuda:0` …; with executor process, one worker per entry."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """auto = as stored; float32 for the bundled pool."""
+    max_batch_tokens: int = Field(default=65536, ge=256)
+    """Token positions that the rows of a running batch may hold together."""
+    memory: str | int | None = None
+    """Loaded weights above this are unloaded, least recently used first: bytes, or like 8GB."""
+    max_calls: int | None = Field(default=None, ge=0)
+    """Stop with exit code 3 after this many new model calls; the same command goes on later."""
+
+
+MethodConfig = Name | dict[str, Json]
+
+
+class Shared(Strict):
+    """What runs and studies have in common."""
+
+    pool: Name | list[Member] = Field(min_length=1)
+    """Members in order, or a ready pool such as zoo://mini."""
+    roles: dict[str, Member] = Field(default_factory=dict)
+    """Who plays a role: a member's alias, or a model of its own."""
+    sampling: SamplingConfig = SamplingConfig()
+    engine: EngineConfig = EngineConfig()
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    samples: int = Field(default=1, ge=1, le=1000)
+    """Predictions per question."""
+    on_too_long: Literal["error", "skip"] = "error"
+    """A question that does not fit a member's context stops the run, or is skipped and counted."""
+    on_bad_item: Literal["error", "skip"] = "error"
+    """An item of your own file without an answer stops the run, or is skipped and counted."""
+    fallback: Literal["none", "report", "best_single"] = "none"
+    """The dev gate: unused; only reported; or the best single model answers if the method is not better on dev."""
+    compare: bool = True
+    """Whether every member also answers alone, for best single and oracle."""
+    notes: tuple[str, ...] = ()
+    """Remarks of a translated config, shown by check and kept in the manifest."""
+
+
+class RunConfig(Shared):
+    """One method on one task."""
+
+    method: MethodConfig
+    task: Name | TaskConfig
+
+
+class StudyConfig(Shared):
+    """Many methods on many tasks, over one cache."""
+
+    methods: list[MethodConfig] = Field(min_length=1)
+    tasks: list[Name | TaskConfig] = Field(min_length=1)
+
+
+def method_name(config: MethodConfig) -> str:
+    """The method's name in either form."""
+    if isinstance(config, str):
+        return config
+    name = config.get("name")
+    if not isinstance(name, str):
+        raise ConfigError("method.name: is missing; give the method's name")
+    return name
+
+
+def task_config(task: str | TaskConfig) -> TaskConfig:
+    """The task in its long form."""
+    return TaskConfig(name=task) if isinstance(task, str) else task
+
+
+def memory_bytes(value: str | int | None) -> int | None:
+    """`8GB`, `512MB` or a number of bytes."""
+    if value is None or isinstance(value, int):
+        return value
+    text = value.strip().upper().removesuffix("B").removesuffix("I")
+    factor = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}.get(text[-1:], 1)
+    digits = text.rstrip("KMGT").strip()
+    try:
+        number = float(digits)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < math.inf:
+        raise ConfigError(f"engine.memory: '{clip(value)}' is no size; write bytes, or like 8GB")
+    return int(number * factor)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses duplicate keys."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    seen = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        if not isinstance(key, str):
+            raise ConfigError(f"line {key_node.start_mark.line + 1}: a key must be a string, not {clip(repr(key))}")
+        if key in seen:
+            raise ConfigError(f"line {key_node.start_mark.line + 1}: the key '{clip(key)}' stands twice")
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def parse_yaml(text: str) -> Any:
+    """A YAML (or JSON) document as plain values; depth, size and aliases are bounded."""
+    depth = nodes = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            nodes += 1
+            if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+                depth -= 1
+            if depth > MAX_DEPTH:
+                raise ConfigError(f"line {event.start_mark.line + 1}: nested deeper than {MAX_DEPTH} levels")
+            if nodes > MAX_NODES:
+                raise ConfigError(f"more than {MAX_NODES:,} values; this is no configuration")
+        value = yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ConfigError(f"{where}not valid YAML: {clip(error.problem or str(error), 200)}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError(f"not valid YAML: {clip(str(error), 200)}") from error
+    _check_size(value)
+    return value
+
+
+def _check_size(value: Any) -> None:
+    """Refuse values that aliases blow up: each use of an alias counts as if it were written out."""
+    nodes = 0
+    stack = [(value, 0)]
+    while stack:
+        here, depth = stack.pop()
+        nodes += 1
+        if nodes > MAX_NODES or depth > MAX_DEPTH:
+            raise ConfigError("its aliases (*name) expand to too many or too deep values; write it out")
+        below = here.values() if isinstance(here, dict) else here if isinstance(here, list) else ()
+        stack += [(item, depth + 1) for item in below]
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """A config file's top-level mapping."""
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder, not a config file")
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{clip(str(path), 300)}: no such file") from None
+    except OSError as error:
+        raise ConfigError(f"{clip(str(path), 300)}: cannot be read: {error.strerror}") from error
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_BYTES:,} bytes; this is no configuration")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not a UTF-8 text file (byte {error.start})") from error
+    if "\0" in text:
+        raise ConfigError(f"{path}: a binary file, not a configuration")
+    try:
+        data = parse_yaml(text)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if data is None:
+        raise ConfigError(f"{path}: is empty; see examples/ for a configuration")
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: the top level must be a mapping of keys, not {type(data).__name__}")
+    return data
+
+
+def override(data: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """Apply `dotted.key=value` changes; the value is read as YAML."""
+    result = json.loads(json.dumps(data, default=str))
+    for change in changes:
+        key, found, value = change.partition("=")
+        parts = key.strip().split(".")
+        if not found or not all(parts):
+            raise ConfigError(f"'{clip(change)}': an override has the form key=value or key.sub=value")
+        _set(result, parts, parse_yaml(value) if value else None, key)
+    return result
+
+
+_LONG_FORM = {"method": "name", "task": "name"}
+
+
+def _set(data: dict[str, Any], parts: Sequence[str], value: Any, shown: str) -> None:
+    here = data
+    for i, part in enumerate(parts[:-1]):
+        below = here.get(part)
+        if isinstance(below, str) and i == 0 and part in _LONG_FORM:
+            below = {_LONG_FORM[part]: below}
+        elif below is None:
+            below = {}
+        if not isinstance(below, dict):
+            raise ConfigError(f"'{clip(shown)}': '{clip(part)}' has no keys of its own")
+        here[part] = below
+        here = below
+    here[parts[-1]] = value
+
+
+def parse(model: type[Any], data: Mapping[str, Any], where: str = "") -> Any:
+    """Validate plain values strictly; the first problems become one ConfigError."""
+    try:
+        text = json.dumps(data, allow_nan=True, default=_unknown_value)
+        return model.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        lines = [_explain(model, e) for e in _relevant(error)]
+        shown = "\n".join(f"  {line}" for line in lines[:8])
+        more = f"\n  (+{len(lines) - 8} more)" if len(lines) > 8 else ""
+        raise ConfigError(f"{where or 'config'}:\n{shown}{more}") from None
+
+
+def _unknown_value(value: Any) -> str:
+    raise ConfigError(f"a value of type {type(value).__name__} ({clip(str(value))}) is not allowed; quote it")
+
+
+def _relevant(error: ValidationError) -> list[Any]:
+    """Of a union's complaints keep those of the member that fits best (the longest paths)."""
+    errors = error.errors(include_url=False, include_input=True)
+    kept: dict[tuple[Any, ...], Any] = {}
+    for e in errors:
+        location = tuple(p for p in e["loc"] if p in _plain(e["loc"]))
+        kept.setdefault((location, e["type"]), e)
+    deep = [e for e in kept.values() if not _shadowed(e, kept.values())]
+    return deep or list(kept.values())
+
+
+_TAGS = ("constrained-str", "str", "MemberConfig", "TaskConfig", "function-after", "dict[", "list[", "nullable", "int")
+
+
+def _plain(location: Sequence[Any]) -> list[Any]:
+    """A location without the names that pydantic gives to union members."""
+    return [p for p in location if not (isinstance(p, str) and (p.startswith(_TAGS) or "[" in p))]
+
+
+def _shadowed(e: Any, others: Any) -> bool:
+    """Whether a complaint 'should be a string' stands beside a deeper one about the same value."""
+    own = _plain(e["loc"])
+    return any(
+        other is not e and len(_plain(other["loc"])) > len(own) and _plain(other["loc"])[: len(own)] == own
+        for other in others
+    )
+
+
+def _explain(model: type[Any], e: Any) -> str:
+    path = _plain(e["loc"])
+    where = ".".join(str(p) for p in path) or "config"
+    if e["type"] == "extra_forbidden":
+        return f"{clip(where, 200)}: unknown key.{nearest(str(path[-1]), _fields_at(model, path[:-1]))}"
+    if e["type"] == "missing":
+        return f"{clip(where, 200)}: is missing"
+    shown = clip(repr(e["input"]), 60) if not isinstance(e["input"], dict | list) else ""
+    message = str(e["msg"]).removeprefix("Value error, ")
+    return f"{clip(where, 200)}: {message}" + (f", not {shown}" if shown else "")
+
+
+def _fields_at(model: type[Any], path: Sequence[Any]) -> list[str]:
+    """Field names of the config object at a location."""
+    known: dict[str, type[BaseModel]] = {
+        "sampling": SamplingConfig, "engine": EngineConfig, "task": TaskConfig, "tasks": TaskConfig,
+        "pool": MemberConfig, "roles": MemberConfig, "price": Price,
+    }
+    owner = next((known[p] for p in reversed(path) if isinstance(p, str) and p in known), model)
+    return list(owner.model_fields)

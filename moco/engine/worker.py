@@ -1,0 +1,225 @@
+"""A worker: loads models, keeps them, and runs batches on them one after another on its own thread.
+
+Generation rows of later batches on the same base join the running one; a batch of another base waits. When weights
+would pass the memory limit, the least recently used model without waiting work leaves.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from moco import registry
+from moco.backends.base import Backend, ModelSpec, Row
+from moco.engine.jobs import Batch, Emit, Event, WorkerSettings
+from moco.errors import Cancelled, MocoError
+from moco.types import Generation
+
+
+class Worker:
+    """Runs batches; thread-safe to submit to."""
+
+    def __init__(self, settings: WorkerSettings, emit: Emit) -> None:
+        self.settings = settings
+        self._emit = emit
+        self._lock = threading.Lock()
+        self._pending: deque[Batch] = deque()
+        self._active: list[Batch] = []
+        self._cancelled: set[int] = set()
+        self._loaded: OrderedDict[str, Backend] = OrderedDict()
+        self._bytes: dict[str, int] = {}
+        self._closing = False
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="moco-worker")
+
+    def submit(self, batch: Batch) -> None:
+        """Queue a batch."""
+        with self._lock:
+            self._pending.append(batch)
+        self._thread.submit(self._step).add_done_callback(self._after)
+
+    def cancel(self, batch_id: int) -> None:
+        """Let a batch's rows leave as soon as they can."""
+        with self._lock:
+            self._cancelled.add(batch_id)
+
+    def holds(self, base_key: str) -> bool:
+        """Whether that base is loaded or about to be."""
+        with self._lock:
+            return base_key in self._loaded or any(b.base_key == base_key for b in self._pending)
+
+    @property
+    def waiting(self) -> int:
+        """How many batches wait or run."""
+        with self._lock:
+            return len(self._pending) + len(self._active)
+
+    def close(self) -> None:
+        """Drop what waits, let what runs leave, free the models."""
+        with self._lock:
+            self._closing = True
+            self._pending.clear()
+        self._thread.shutdown(wait=True)
+        for backend in self._loaded.values():
+            backend.close()
+        self._loaded.clear()
+
+    def _after(self, step: Future[None]) -> None:
+        """A step that raised fails the batches it was running."""
+        error = step.exception()
+        if error is None:
+            return
+        with self._lock:
+            active, self._active = self._active, []
+        for batch in active:
+            self._emit(Event("failed", batch.id, -1, error))
+
+    def _next(self) -> Batch | None:
+        with self._lock:
+            while self._pending:
+                held = next((b for b in self._pending if b.base_key in self._loaded), None)
+                batch = held if held is not None else self._pending[0]
+                self._pending.remove(batch)
+                self._active = [batch]
+                return batch
+        return None
+
+    def _step(self) -> None:
+        batch = self._next()
+        if batch is None:
+            return
+        if self._closing or batch.id in self._cancelled:
+            self._emit(Event("failed", batch.id, -1, Cancelled("cancelled")))
+        elif batch.kind == "joint":
+            self._joint(batch)
+        elif batch.kind == "train":
+            self._train(batch)
+        else:
+            self._single(batch)
+        with self._lock:
+            self._active = []
+
+    def _single(self, batch: Batch) -> None:
+        backend = self.backend(batch.specs[0])
+        if batch.kind == "generate":
+            backend.run(_WorkerFeed(self, batch))
+        elif batch.kind == "loglikelihood":
+            self._deliver(batch, backend.loglikelihood(batch.payloads))
+        elif batch.kind == "reward":
+            self._deliver(batch, backend.reward(batch.payloads))
+        else:
+            self._embed(batch, backend)
+
+    def _embed(self, batch: Batch, backend: Backend) -> None:
+        groups: dict[tuple[str, str], list[int]] = {}
+        for index, item in enumerate(batch.payloads):
+            groups.setdefault((item.spec.fingerprint, item.at), []).append(index)
+        for indices in groups.values():
+            first = batch.payloads[indices[0]]
+            texts = [batch.payloads[i].text for i in indices]
+            if first.at == "embed":
+                vectors = backend.embed(first.spec, texts)
+            else:
+                vectors = backend.hidden(first.spec, texts, first.at)
+            for index, vector in zip(indices, vectors, strict=True):
+                self._emit(Event("done", batch.id, index, vector))
+
+    def _joint(self, batch: Batch) -> None:
+        from moco.decoding.joint import run_joint  # torch
+
+        backends = [self.backend(spec) for spec in batch.specs]
+
+        def done(index: int, generation: Generation) -> None:
+            self._emit(Event("done", batch.id, index, generation))
+
+        def cancelled() -> bool:
+            return self._closing or batch.id in self._cancelled
+
+        run_joint(backends, batch.specs, batch.payloads, batch.extra, done, cancelled)
+
+    def _train(self, batch: Batch) -> None:
+        for index, item in enumerate(batch.payloads):
+            self._emit(Event("done", batch.id, index, batch.extra.train(batch.specs[0], item, self.settings.devices[0])))
+
+    def _deliver(self, batch: Batch, results: Sequence[Any]) -> None:
+        for index, result in enumerate(results):
+            self._emit(Event("done", batch.id, index, result))
+
+    def backend(self, spec: ModelSpec) -> Backend:
+        """The loaded base of this model, loading it (and making room) first if need be."""
+        key = spec.base_key
+        if key in self._loaded:
+            self._loaded.move_to_end(key)
+            return self._loaded[key]
+        size = spec.facts.num_bytes if spec.facts else 0
+        self._make_room(size)
+        start = time.monotonic()
+        loader = registry.load("backend", spec.backend)
+        loaded: Backend = loader(spec, self.settings.devices[0], self.settings.max_batch_tokens)
+        self._loaded[key] = loaded
+        self._bytes[key] = size
+        self._emit(Event("loaded", value=(spec.ref, time.monotonic() - start)))
+        return loaded
+
+    def _make_room(self, size: int) -> None:
+        limit = self.settings.memory_bytes
+        if limit is None:
+            return
+        needed = {s.base_key for batch in self._active for s in batch.specs}
+        for key in list(self._loaded):
+            if sum(self._bytes[k] for k in self._loaded) + size <= limit:
+                return
+            if key not in needed:
+                self._loaded.pop(key).close()
+        if size > limit:
+            raise MocoError(f"one model needs {size:,} bytes, engine.memory allows {limit:,}; raise engine.memory")
+
+
+class _WorkerFeed:
+    """Gives a running back end the rows of its batch, and of later open batches on the same base."""
+
+    def __init__(self, worker: Worker, batch: Batch) -> None:
+        self._worker, self._batch = worker, batch
+        self._waiting: deque[tuple[Batch, int]] = deque((batch, i) for i in range(len(batch.payloads)))
+        self._where: dict[int, tuple[Batch, int]] = {}
+
+    def take(self, room: int) -> list[Row]:
+        if not self._batch.closed:
+            self._join()
+        rows: list[Row] = []
+        while self._waiting and len(rows) < room:
+            batch, index = self._waiting.popleft()
+            row: Row = batch.payloads[index]
+            self._where[id(row)] = (batch, index)
+            rows.append(row)
+        return rows
+
+    def _join(self) -> None:
+        worker = self._worker
+        with worker._lock:
+            for other in list(worker._pending):
+                if other.kind == "generate" and not other.closed and other.base_key == self._batch.base_key:
+                    worker._pending.remove(other)
+                    worker._active.append(other)
+                    self._waiting.extend((other, i) for i in range(len(other.payloads)))
+
+    def done(self, row: Row, generation: Generation) -> None:
+        batch, index = self._where.pop(id(row))
+        self._worker._emit(Event("done", batch.id, index, generation))
+
+    def failed(self, row: Row, error: Exception) -> None:
+        batch, index = self._where.pop(id(row))
+        self._worker._emit(Event("failed", batch.id, index, error))
+
+    def cancelled(self, row: Row) -> bool:
+        return self._worker._closing or self._where[id(row)][0].id in self._worker._cancelled
+
+    def token(self, row: Row, text: str) -> None:
+        batch, index = self._where[id(row)]
+        self._worker._emit(Event("token", batch.id, index, text))
+
+    def listens(self, row: Row) -> bool:
+        return self._where[id(row)][0].listens

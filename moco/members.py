@@ -1,0 +1,209 @@
+"""From a config's members to model specs: aliases, files, facts, fingerprints. Loads no weights."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from moco import facts as facts_of_files
+from moco import registry, sources
+from moco.access import ModelFacts, Problem
+from moco.backends.base import ModelSpec
+from moco.config import EngineConfig, Member, MemberConfig, Shared
+from moco.engine.cache import digest
+from moco.errors import ConfigError, MissingExtraError, clip
+from moco.types import Json
+from moco.zoo import catalogue, pools
+
+LOCAL = "hf"
+"""The back end whose models are files on this machine."""
+
+
+@dataclass(frozen=True)
+class Members:
+    """The resolved pool and roles, in order; `roles` may repeat a member's spec."""
+
+    pool: tuple[ModelSpec, ...]
+    roles: Mapping[str, ModelSpec]
+    pool_name: str = ""
+    problems: tuple[Problem, ...] = field(default=())
+
+    def facts(self) -> dict[str, ModelFacts | None]:
+        """Alias → facts of the pool's members."""
+        return {spec.name: spec.facts for spec in self.pool}
+
+    def role_facts(self) -> dict[str, ModelFacts | None]:
+        """Role → facts."""
+        return {role: spec.facts for role, spec in self.roles.items()}
+
+
+def resolve(config: Shared, *, pull: bool, accept_licence: bool = False) -> Members:
+    """Every member and role as a spec.
+
+    With `pull` missing files are downloaded and fingerprints computed; without it nothing is written or downloaded,
+    and a model that is not here has the catalogue's facts, or none.
+    """
+    listed, ready = _listed(config)
+    specs = [_spec(m, config.engine, pull, accept_licence) for m in listed]
+    named = _with_aliases(listed, specs)
+    roles = {}
+    for role, member in config.roles.items():
+        roles[role] = _role(role, member, named, config.engine, pull, accept_licence)
+    return Members(tuple(named), roles, ready)
+
+
+def default_embedder(config: Shared) -> str:
+    """The embedder where none is named: the ready pool's own, the bundled one for bundled members, else minilm-l6."""
+    listed, ready = _listed(config)
+    if ready and (pool := pools.find(ready)) is not None and pool.embedder:
+        return pool.embedder
+    return "zoo://mini/embedder" if all(m.model.startswith("zoo://mini") for m in listed) else "minilm-l6"
+
+
+def _listed(config: Shared) -> tuple[list[MemberConfig], str]:
+    """The members in their long form, and the ready pool's name."""
+    if isinstance(config.pool, str):
+        ready = pools.find(config.pool)
+        if ready is None:
+            raise ConfigError(
+                f"pool: '{clip(config.pool)}' is no ready pool ({', '.join(pools.names())});"
+                " a list of members goes in brackets: pool: [a, b]"
+            )
+        return [MemberConfig(model=ref) for ref in ready.members], config.pool
+    return [MemberConfig(model=m) if isinstance(m, str) else m for m in config.pool], ""
+
+
+def _role(
+    role: str, member: Member, named: Sequence[ModelSpec], engine: EngineConfig, pull: bool, accept: bool
+) -> ModelSpec:
+    if isinstance(member, str):
+        for spec in named:
+            if spec.name == member:
+                return spec
+        member = MemberConfig(model=member)
+    spec = _spec(member, engine, pull, accept)
+    alias = member.name or _alias(member)
+    if alias in {s.name for s in named}:
+        twin = next(s for s in named if s.name == alias)
+        if twin.fingerprint == spec.fingerprint:
+            return twin
+        alias = f"{alias}@{role}"
+    return replace(spec, name=alias)
+
+
+def _alias(member: MemberConfig) -> str:
+    ref = member.adapter or member.model
+    return ref.rstrip("/").rpartition("/")[2].partition("@")[0] or ref
+
+
+def _with_aliases(listed: Sequence[MemberConfig], specs: Sequence[ModelSpec]) -> list[ModelSpec]:
+    """Unique aliases: x, x#2, x#3 for one model listed several times; two models of one alias are an error."""
+    seen: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    named = []
+    for member, spec in zip(listed, specs, strict=True):
+        alias = member.name or _alias(member)
+        identity = spec.fingerprint or f"{spec.ref}|{member.adapter}"
+        if seen.setdefault(alias, identity) != identity:
+            raise ConfigError(f"pool: two different models have the alias '{clip(alias)}'; give one of them a `name`")
+        copy = counts[identity]
+        counts[identity] += 1
+        same_alias = sum(1 for s in named if s.name.partition("#")[0] == alias)
+        named.append(replace(spec, name=alias if not same_alias else f"{alias}#{same_alias + 1}", copy=copy))
+    return named
+
+
+def _spec(member: MemberConfig, engine: EngineConfig, pull: bool, accept: bool) -> ModelSpec:
+    backend = member.backend or LOCAL
+    if backend not in registry.names("backend"):
+        registry.load("backend", backend)
+    price = (member.price.prompt, member.price.generated) if member.price else None
+    base = ModelSpec(
+        name="", ref=member.model, backend=backend, options=member.options,
+        description=member.description, price=price,
+    )
+    if backend != LOCAL:
+        return _scripted(base)
+    return _local(base, member, engine, pull, accept)
+
+
+def _scripted(spec: ModelSpec) -> ModelSpec:
+    """A model without files: its back end module says what it gives."""
+    module = registry.load("backend", spec.backend).__globals__
+    facts: ModelFacts = module["facts_of"](spec)
+    fingerprint = digest(["no files", spec.backend, spec.ref, dict(spec.options)])
+    return replace(spec, facts=facts, fingerprint=fingerprint)
+
+
+def _local(spec: ModelSpec, member: MemberConfig, engine: EngineConfig, pull: bool, accept: bool) -> ModelSpec:
+    path = sources.resolve(member.model, pull=pull, accept_licence=accept)
+    if path is None:
+        entry = catalogue.find(member.model)
+        return replace(spec, facts=entry.facts if entry else None)
+    adapter: Path | None = None
+    if member.adapter:
+        adapter = sources.resolve(member.adapter, pull=pull, accept_licence=accept)
+        if adapter is None:
+            return replace(spec, path=path)
+    elif (path / "adapter_config.json").is_file():
+        adapter, base = path, base_of_adapter(path, member.model, pull=pull, accept=accept)
+        if base is None:
+            return replace(spec, adapter=adapter)
+        path = base
+    facts = facts_of_files.facts_of(path, adapter)
+    dtype = _dtype(member, engine, facts)
+    fingerprint = facts_of_files.fingerprint(path, adapter, dtype, spec.backend) if pull else ""
+    return replace(spec, path=path, adapter=adapter, facts=facts, dtype=dtype, fingerprint=fingerprint)
+
+
+def base_of_adapter(folder: Path, ref: str, *, pull: bool, accept: bool) -> Path | None:
+    """The base that an adapter folder names: a reference, or a path relative to the folder."""
+    name = facts_of_files.adapter_base(folder)
+    if name.startswith((".", "..")):
+        return (folder / name).resolve()
+    if not name:
+        raise ConfigError(f"'{clip(ref)}' is a LoRA adapter that names no base; list it as {{model: BASE, adapter: …}}")
+    return sources.resolve(name, pull=pull, accept_licence=accept)
+
+
+def _dtype(member: MemberConfig, engine: EngineConfig, facts: ModelFacts) -> str:
+    asked = member.dtype or engine.dtype
+    if asked != "auto":
+        return asked
+    bundled = (member.adapter or member.model).startswith("zoo://mini")
+    return "float32" if bundled else facts.dtype or "float32"
+
+
+def devices(engine: EngineConfig) -> tuple[tuple[str, ...], list[str]]:
+    """The devices to use, and notes on those that are not here (the CPU stands in)."""
+    import importlib.util
+
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtraError("running local models", "hf")
+    import torch
+
+    found, notes = [], []
+    count = torch.cuda.device_count()
+    for name in engine.devices:
+        if name == "auto":
+            found.append("cuda:0" if count else "cpu")
+        elif name == "cpu" or (name.startswith("cuda") and int(name.partition(":")[2] or 0) < count):
+            found.append(name)
+        elif name.startswith("cuda"):
+            found.append("cpu")
+            notes.append(f"device {name} does not exist here; the CPU is used")
+        else:
+            raise ConfigError(f"engine.devices: '{clip(name)}' is no device; write auto, cpu or cuda:0")
+    return tuple(dict.fromkeys(found)) if len(set(found)) < len(found) else tuple(found), notes
+
+
+def manifest_of(spec: ModelSpec) -> dict[str, Json]:
+    """What a manifest says of a member."""
+    return {
+        "name": spec.name, "ref": spec.ref, "backend": spec.backend, "dtype": spec.dtype,
+        "fingerprint": spec.fingerprint, "adapter": str(spec.adapter or ""), "copy": spec.copy,
+        "parameters": spec.facts.num_parameters if spec.facts else None,
+        "licence": spec.facts.licence if spec.facts else "",
+    }

@@ -1,0 +1,136 @@
+"""What a method is: a frozen model of its hyperparameters with `fit` and `predict`.
+
+A method is a pure function of (pool, queries, state). It never loads, batches, caches, seeds, prints or writes files;
+every model call goes through the pool. Its file's name is its registered name.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from moco.access import ModelFacts, Problem, Requires
+from moco.pool import Dev, Pool
+from moco.types import Json, Prediction, Query, Sampling
+
+if TYPE_CHECKING:
+    import torch
+
+    from moco.decoding.joint import JointSession
+
+Level = Literal["baseline", "api", "text", "logit", "weight"]
+StateT = TypeVar("StateT")
+
+
+class Method(BaseModel, ABC, Generic[StateT]):
+    """A way for models to work together. Hyperparameters are the fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    level: ClassVar[Level]
+    paper: ClassVar[str]
+    """Reference: authors, year, arXiv id; 'none' for baselines without one."""
+    requires: ClassVar[Requires] = Requires()
+    version: ClassVar[int] = 1
+    """Raised when the same hyperparameters would give other predictions than before."""
+    idempotent: ClassVar[bool] = False
+    """Whether clones of one model at temperature 0 give exactly that model's texts."""
+
+    paper_preset: ClassVar[Mapping[str, Json]] = {}
+    """Hyperparameters of the paper where they differ from our defaults."""
+
+    preset: Literal["ours", "paper"] = "ours"
+    """Where unset hyperparameters come from: our recommended defaults, or the paper."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_preset(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("preset") == "paper":
+            return {**cls.paper_preset, **data}
+        return data
+
+    @classmethod
+    def name(cls) -> str:
+        """The registered name: the file's."""
+        return cls.__module__.rpartition(".")[2]
+
+    @classmethod
+    def summary(cls) -> str:
+        """First line of the docstring."""
+        return (inspect.getdoc(cls) or "").splitlines()[0]
+
+    def needs(self) -> Requires:
+        """What these hyperparameters require; by default the class's declaration."""
+        return self.requires
+
+    def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
+        """Further problems and notes of these hyperparameters with this pool; nothing is loaded."""
+        return []
+
+    def fit(self, pool: Pool, dev: Dev) -> StateT | None:
+        """What is learnt or chosen on dev, as JSON; None where there is nothing."""
+        return None
+
+    @abstractmethod
+    def predict(self, pool: Pool, queries: Sequence[Query], state: StateT | None) -> list[Prediction]:
+        """One prediction per query, in order."""
+
+
+class JointMethod(Method[StateT]):
+    """Several models write one answer together, token by token."""
+
+    @abstractmethod
+    def write(self, session: JointSession, state: Json) -> None:
+        """Write every row's answer; runs on the worker that holds the models."""
+
+    def predict(self, pool: Pool, queries: Sequence[Query], state: StateT | None) -> list[Prediction]:
+        """All members of the pool write each answer."""
+        texts = pool.joint(queries, self, state)
+        return [
+            Prediction(q.id, g.text, by=tuple(pool.names), stop=g.stop, notes=g.notes)
+            for q, g in zip(queries, texts, strict=True)
+        ]
+
+
+class LogitMethod(JointMethod[StateT]):
+    """The lock-step case: at each step one distribution is made of the members' next-token logits."""
+
+    @abstractmethod
+    def combine(self, logits: Sequence[torch.Tensor], state: Json) -> torch.Tensor:
+        """Logits [rows, vocabulary], made of one such tensor per member."""
+
+    def write(self, session: JointSession, state: Json) -> None:
+        """Draw each token from the combined distribution until every row has ended."""
+        session.lock_step(lambda logits: self.combine(logits, state))
+
+
+def dev_best(pool: Pool, dev: Dev) -> tuple[str, dict[str, float]]:
+    """The member of the best mean dev score (first in pool order on ties), and every member's score.
+
+    Without dev questions the first member stands in and there are no scores.
+    """
+    if not len(dev):
+        return pool.names[0], {}
+    answers = pool.ask_all(dev.queries)
+    scores: dict[str, float] = {}
+    ids = [q.id for q in dev.queries]
+    for name, given in zip(pool.names, answers, strict=True):
+        values = dev.score(ids, [g.text for g in given])
+        scores[name] = sum(values) / len(values)
+    return max(scores, key=lambda name: scores[name]), scores
+
+
+def hyperparameters(cls: type[Method[Any]]) -> dict[str, dict[str, Json]]:
+    """Name → {type, default, description} of a method's fields, for pages and messages."""
+    schema = cls.model_json_schema()
+    result: dict[str, dict[str, Json]] = {}
+    for name, entry in schema.get("properties", {}).items():
+        kind = entry.get("type") or entry.get("enum") or [o.get("type") for o in entry.get("anyOf", [])]
+        result[name] = {
+            "type": kind, "default": entry.get("default"), "description": entry.get("description", ""),
+        }
+    return result

@@ -1,0 +1,1 @@
+"""Bundled models, ready pools and the catalogue of models that can be pulled."""
