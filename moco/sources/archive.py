@@ -21,7 +21,9 @@ MAX_MEMBERS = 200_000
 
 
 class _Member(Protocol):
-    """A file in an archive: its name below the archive's root (source archives: below the top folder)."""
+    """A file in an archive: its name below the archive's root (source archives: below the top
+    folder).
+    """
 
     name: str
     size: int
@@ -60,8 +62,13 @@ def inside(path: str) -> str:
     """A path within an archive, checked: relative, forward slashes, nothing that climbs out."""
     pure = PurePosixPath(path)
     if (
-        not path or pure.is_absolute() or "\\" in path or "\0" in path or ".." in pure.parts
-        or ":" in pure.parts[0] or not pure.parts
+        not path
+        or pure.is_absolute()
+        or "\\" in path
+        or "\0" in path
+        or ".." in pure.parts
+        or ":" in pure.parts[0]
+        or not pure.parts
     ):
         raise DownloadError(f"'{clip(path)}' is not a path inside an archive")
     return pure.as_posix()
@@ -74,9 +81,11 @@ def find(sha256: str, wanted: str) -> Path:
 
 
 def take(archive: Path, sha256: str, wanted: str) -> Path | None:
-    """Takes the file or folder `wanted` out of the archive and returns its place; None where there is none.
+    """Takes the file or folder `wanted` out of the archive and returns its place; None where there
+    is none.
 
-    Raises `DownloadError` for a broken archive, for members that would land outside and for too large ones.
+    Raises `DownloadError` for a broken archive, for members that would land outside and for too
+    large ones.
     """
     final = find(sha256, inside(wanted))
     if final.exists():
@@ -87,8 +96,16 @@ def take(archive: Path, sha256: str, wanted: str) -> Path | None:
         try:
             with paths.disk_errors(f"cannot unpack {archive.name}"):
                 return _take(archive, inside(wanted), final)
-        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as error:
-            raise DownloadError(f"{archive} is damaged: {clip(str(error), 200)}; delete it and try again") from error
+        except (
+            zipfile.BadZipFile,
+            tarfile.TarError,
+            zlib.error,
+            EOFError,
+            NotImplementedError,
+        ) as error:
+            raise DownloadError(
+                f"{archive} is damaged: {clip(str(error), 200)}; delete it and try again"
+            ) from error
 
 
 def _take(archive: Path, wanted: str, final: Path) -> Path | None:
@@ -98,7 +115,9 @@ def _take(archive: Path, wanted: str, final: Path) -> Path | None:
             return None
         total = sum(member.size for member in found)
         if total > MAX_UNPACKED:
-            raise DownloadError(f"{archive.name}: {total} bytes to unpack, the limit is {MAX_UNPACKED}")
+            raise DownloadError(
+                f"{archive.name}: {total} bytes to unpack, the limit is {MAX_UNPACKED}"
+            )
         paths.need_space(final.parent, total, archive.name)
         with paths.atomic_dir(final.parent) as work:
             for member in found:
@@ -110,7 +129,7 @@ def _take(archive: Path, wanted: str, final: Path) -> Path | None:
 def _open(archive: Path) -> zipfile.ZipFile | tarfile.TarFile:
     if archive.suffix in (".whl", ".zip"):
         return zipfile.ZipFile(archive)
-    return tarfile.open(archive)  # noqa: SIM115 - closed by the caller
+    return tarfile.open(archive)
 
 
 def _members(handle: zipfile.ZipFile | tarfile.TarFile, wanted: str) -> Iterator[_Member]:
@@ -122,14 +141,20 @@ def _members(handle: zipfile.ZipFile | tarfile.TarFile, wanted: str) -> Iterator
             continue
         inside(member.name)
         if member.problem:
-            raise DownloadError(f"{clip(member.name)} in the archive {member.problem}; it is not unpacked")
+            raise DownloadError(
+                f"{clip(member.name)} in the archive {member.problem}; it is not unpacked"
+            )
         yield member
 
 
 def _files(handle: zipfile.ZipFile | tarfile.TarFile) -> Iterator[_Member]:
     if isinstance(handle, zipfile.ZipFile):
         infos = [info for info in handle.infolist() if not info.is_dir()]
-        top = "" if handle.filename is None or handle.filename.endswith(".whl") else _top(i.filename for i in infos)
+        top = (
+            ""
+            if handle.filename is None or handle.filename.endswith(".whl")
+            else _top(i.filename for i in infos)
+        )
         for info in infos:
             member = _ZipMember(handle, info)
             member.name = member.name.removeprefix(top)
@@ -142,7 +167,9 @@ def _files(handle: zipfile.ZipFile | tarfile.TarFile) -> Iterator[_Member]:
 
 
 def _top(names: Iterator[str]) -> str:
-    """The folder that all files of a source archive lie in, with its slash; empty where there is none."""
+    """The folder that all files of a source archive lie in, with its slash; empty where there is
+    none.
+    """
     tops = {name.partition("/")[0] + "/" for name in names if not name.startswith("/")}
     return tops.pop() if len(tops) == 1 else ""
 
@@ -177,7 +204,10 @@ def _record(package: str, version: str, wanted: str) -> Path:
 
 def remember(package: str, version: str, wanted: str, taken: Path) -> None:
     """Notes which archive a reference was served from, so that later runs need no index."""
-    with paths.disk_errors("cannot write to the cache"), paths.atomic_file(_record(package, version, wanted)) as f:
+    with (
+        paths.disk_errors("cannot write to the cache"),
+        paths.atomic_file(_record(package, version, wanted)) as f,
+    ):
         f.write(taken.relative_to(paths.cache_dir()).as_posix().encode())
 
 
@@ -193,7 +223,10 @@ def recall(package: str, version: str, wanted: str) -> Path | None:
 def join(pieces: list[Path], sha256: str, name: str) -> Path:
     """The pieces one after another as one file with this SHA-256."""
     final = paths.cache_dir() / "files" / sha256 / "whole" / name
-    with paths.disk_errors(f"cannot join {name}"), paths.locked(paths.cache_dir() / "locks" / f"{sha256[:32]}.lock"):
+    with (
+        paths.disk_errors(f"cannot join {name}"),
+        paths.locked(paths.cache_dir() / "locks" / f"{sha256[:32]}.lock"),
+    ):
         if final.exists():
             return final
         digest = hashlib.sha256()

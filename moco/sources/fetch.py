@@ -1,4 +1,6 @@
-"""Getting one archive onto this machine: resumed after a break, checked, safe for two processes at once."""
+"""Getting one archive onto this machine: resumed after a break, checked, safe for two processes at
+once.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,11 @@ class _Restart(Exception):  # noqa: N818 - a signal, not an error
     """What has been fetched is no beginning of the file."""
 
 
-def archive(file: RemoteFile, config: PipConfig, progress: Progress | None = None) -> tuple[Path, str]:
-    """The archive on this machine and the SHA-256 of its content; fetched where it is not there yet.
+def archive(
+    file: RemoteFile, config: PipConfig, progress: Progress | None = None
+) -> tuple[Path, str]:
+    """The archive on this machine and the SHA-256 of its content; fetched where it is not there
+    yet.
 
     Raises `DownloadError` for network trouble and for content that is not what the index says.
     """
@@ -77,14 +82,16 @@ def _download(file: RemoteFile, final: Path, config: PipConfig, progress: Progre
     with paths.disk_errors(f"cannot store {file.name}"):
         final.parent.mkdir(parents=True, exist_ok=True)
         if not file.sha256:
-            part.unlink(missing_ok=True)  # without a checksum a torn file cannot be told from a good start
+            part.unlink(
+                missing_ok=True
+            )  # without a checksum a torn file cannot be told from a good start
         with client(config) as http:
             _fetch_all(http, file, part, progress)
         part.replace(final)
 
 
 def _fetch_all(http: httpx.Client, file: RemoteFile, part: Path, progress: Progress | None) -> None:
-    """Fetch until the checksum is right; a break is resumed, a wrong start is fetched anew once."""
+    """Fetch until the checksum is right; a break is resumed, a wrong start fetched anew once."""
     trouble = ""
     fresh = not part.exists()
     for attempt in range(ATTEMPTS):
@@ -110,12 +117,14 @@ def _fetch_all(http: httpx.Client, file: RemoteFile, part: Path, progress: Progr
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             trouble = clip(str(error) or type(error).__name__, 300)
     raise DownloadError(
-        f"{file.name} could not be fetched from {shown(file.url)} in {ATTEMPTS} attempts: {trouble}; "
-        "the same command continues where it broke off"
+        f"{file.name} could not be fetched from {shown(file.url)} in {ATTEMPTS} attempts: "
+        f"{trouble}; the same command continues where it broke off"
     )
 
 
-def _fetch_rest(http: httpx.Client, file: RemoteFile, part: Path, progress: Progress | None) -> None:
+def _fetch_rest(
+    http: httpx.Client, file: RemoteFile, part: Path, progress: Progress | None
+) -> None:
     """Append what is missing of the file to `part`."""
     start = part.stat().st_size if part.exists() else 0
     if file.size and start == file.size:

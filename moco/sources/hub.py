@@ -12,7 +12,16 @@ import httpx
 from moco.errors import DownloadError, InputError, LicenceError, MissingExtraError, clip
 
 MOVING = frozenset({"main", "master", "head"})
-MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.md", "LICENSE*", "NOTICE*")
+MODEL_FILES = (
+    "*.json",
+    "*.safetensors",
+    "*.model",
+    "*.jinja",
+    "*.txt",
+    "*.md",
+    "LICENSE*",
+    "NOTICE*",
+)
 """What a model's snapshot brings along; never pickles or code."""
 FORM = "hf://owner/name@<revision>, or hf://datasets/owner/name@<revision>/path/in/it"
 
@@ -38,7 +47,8 @@ def parse(ref: str) -> HubRef:
     kind, repo, revision, path = match.groups()
     if not revision or revision.lower() in MOVING:
         raise InputError(
-            f"'{clip(ref)}' is not pinned: '{revision or 'main'}' moves; write {FORM} with the commit's hash"
+            f"'{clip(ref)}' is not pinned: '{revision or 'main'}' moves; "
+            f"write {FORM} with the commit's hash"
         )
     path = (path or "").strip("/")
     if ".." in path.split("/"):
@@ -47,7 +57,9 @@ def parse(ref: str) -> HubRef:
 
 
 def fetch(ref: str, *, pull: bool) -> Path | None:
-    """The snapshot's folder or the one file on this machine; None where it is not here and `pull` is off."""
+    """The snapshot's folder or the one file on this machine; None where it is not here and `pull`
+    is off.
+    """
     wanted = parse(ref)
     hub = _package(ref, required=pull)
     return None if hub is None else _fetch(hub, wanted, ref, pull)
@@ -78,12 +90,14 @@ def _fetch(hub: ModuleType, wanted: HubRef, ref: str, pull: bool) -> Path | None
         return Path(hub.snapshot_download(allow_patterns=patterns, **common))
     except errors.GatedRepoError as error:
         raise LicenceError(
-            f"{wanted.repo} asks for its licence to be accepted first: open https://huggingface.co/{wanted.repo}, "
-            "accept it, and log in with `hf auth login`"
+            f"{wanted.repo} asks for its licence to be accepted first: open "
+            f"https://huggingface.co/{wanted.repo}, accept it, and log in with `hf auth login`"
         ) from error
     except errors.LocalEntryNotFoundError as error:
         if not pull:
             return None
-        raise DownloadError(f"'{clip(ref)}' is not on this machine and the hub could not be reached") from error
+        raise DownloadError(
+            f"'{clip(ref)}' is not on this machine and the hub could not be reached"
+        ) from error
     except (errors.HfHubHTTPError, errors.HFValidationError, httpx.HTTPError, OSError) as error:
         raise DownloadError(f"'{clip(ref)}': {clip(str(error), 400)}") from error

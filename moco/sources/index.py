@@ -1,4 +1,6 @@
-"""The files of one release on the indexes that pip is set up for: simple API (HTML and JSON), folders, pages."""
+"""The files of one release on the indexes that pip is set up for: simple API (HTML and JSON),
+folders, pages.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,8 @@ import httpx
 from moco.errors import DownloadError, clip
 from moco.sources.pipconfig import PipConfig, shown, ssl_context
 
-ACCEPT = (
-    "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
-)
+_SIMPLE = "application/vnd.pypi.simple.v1"
+ACCEPT = f"{_SIMPLE}+json, {_SIMPLE}+html;q=0.2, text/html;q=0.1"
 MAX_PAGE = 64 << 20
 """Largest index page that is read."""
 SDISTS = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz")
@@ -57,10 +58,11 @@ def client(config: PipConfig) -> httpx.Client:
 
 
 def release_files(package: str, version: str, config: PipConfig) -> list[RemoteFile]:
-    """Archives of one release, best first: pure wheels, other wheels, source archives; then by name and index order.
+    """Archives of one release, best first: pure wheels, other wheels, source archives; then by name
+    and index order.
 
-    A file that several indexes list counts once, the first listing with a checksum before one without. Raises
-    `DownloadError` where no index has the release.
+    A file that several indexes list counts once, the first listing with a checksum before one
+    without. Raises `DownloadError` where no index has the release.
     """
     found: list[RemoteFile] = []
     troubles: list[str] = []
@@ -92,7 +94,10 @@ def _preference(file: RemoteFile) -> tuple[int, str]:
 def _nothing(
     package: str, version: str, config: PipConfig, found: list[RemoteFile], troubles: list[str]
 ) -> str:
-    places = ", ".join(shown(p) for p in (*config.find_links, *config.indexes)) or "no index (no-index is set)"
+    places = (
+        ", ".join(shown(p) for p in (*config.find_links, *config.indexes))
+        or "no index (no-index is set)"
+    )
     others = sorted({f.name for f in found if _is_release(f.name, package, "")})
     message = f"{package}=={version} was not found on {clip(places, 300)}"
     if others:
@@ -117,7 +122,9 @@ def _is_release(filename: str, package: str, version: str) -> bool:
 
 def _same_version(a: str, b: str) -> bool:
     def key(text: str) -> str:
-        return re.sub(r"(\.0)+(?=$|[^0-9.])", "", text.lower().lstrip("v").replace("-", "_").replace("_", "."))
+        return re.sub(
+            r"(\.0)+(?=$|[^0-9.])", "", text.lower().lstrip("v").replace("-", "_").replace("_", ".")
+        )
 
     return key(a) == key(b)
 
@@ -148,7 +155,9 @@ def _listed(http: httpx.Client, place: str, source: str, troubles: list[str]) ->
             kind = reply.headers.get("content-type", "")
             return _parse(body, str(reply.url), as_json="json" in kind)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        troubles.append(f"{shown(source)} could not be reached: {clip(str(error) or type(error).__name__, 200)}")
+        troubles.append(
+            f"{shown(source)} could not be reached: {clip(str(error) or type(error).__name__, 200)}"
+        )
     except ValueError as error:
         troubles.append(f"{shown(source)}: unreadable page: {clip(str(error), 200)}")
     return []
@@ -159,7 +168,9 @@ def _listed_locally(path: Path) -> list[RemoteFile]:
         page = path / "index.html"
         if page.is_file():
             return _parse(page.read_bytes(), path.absolute().as_uri() + "/", as_json=False)
-        return [RemoteFile(p.name, p.absolute().as_uri()) for p in sorted(path.iterdir()) if p.is_file()]
+        return [
+            RemoteFile(p.name, p.absolute().as_uri()) for p in sorted(path.iterdir()) if p.is_file()
+        ]
     if path.is_file() and path.suffix in (".html", ".htm"):
         return _parse(path.read_bytes(), path.absolute().as_uri(), as_json=False)
     return [RemoteFile(path.name, path.absolute().as_uri())] if path.is_file() else []

@@ -1,4 +1,6 @@
-"""Where pip would look for packages: its environment variables and configuration files, read without running pip."""
+"""Where pip would look for packages: its environment variables and configuration files, read
+without running pip.
+"""
 
 from __future__ import annotations
 
@@ -30,17 +32,29 @@ class PipConfig:
 
 
 def read() -> PipConfig:
-    """Pip's settings as they hold now: later files win over earlier ones, the environment over all files."""
+    """Pip's settings as they hold now: later files win over earlier ones, the environment over all
+    files.
+    """
     values: dict[str, str] = {}
     for path in _config_files():
         values |= _section_values(path)
-    for key in ("index-url", "extra-index-url", "find-links", "no-index", "cert", "proxy", "timeout"):
+    for key in (
+        "index-url",
+        "extra-index-url",
+        "find-links",
+        "no-index",
+        "cert",
+        "proxy",
+        "timeout",
+    ):
         variable = os.environ.get("PIP_" + key.upper().replace("-", "_"))
         if variable is not None:
             values[key] = variable
     if not values.get("index-url", "").strip():
         values["index-url"] = PYPI
-    indexes = tuple(dict.fromkeys((values["index-url"] + " " + values.get("extra-index-url", "")).split()))
+    indexes = tuple(
+        dict.fromkeys((values["index-url"] + " " + values.get("extra-index-url", "")).split())
+    )
     if values.get("no-index", "").strip().lower() in ("1", "true", "yes", "on"):
         indexes = ()
     return PipConfig(
@@ -85,7 +99,9 @@ def _section_values(path: Path) -> dict[str, str]:
     try:
         parser.read(path, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError) as error:
-        raise EnvironmentProblem(f"pip's configuration file {path} cannot be read: {error}") from error
+        raise EnvironmentProblem(
+            f"pip's configuration file {path} cannot be read: {error}"
+        ) from error
     values: dict[str, str] = {}
     for section in ("global", "install", "download"):
         if parser.has_section(section):
@@ -94,8 +110,13 @@ def _section_values(path: Path) -> dict[str, str]:
 
 
 def ssl_context(cert: str = "") -> ssl.SSLContext:
-    """Certificates to trust: pip's `cert`, else those that the usual variables name, else the system's and certifi's."""
-    for place in (cert, *(os.environ.get(k, "") for k in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))):
+    """Certificates to trust: pip's `cert`, else those that the usual variables name, else the
+    system's and certifi's.
+    """
+    for place in (
+        cert,
+        *(os.environ.get(k, "") for k in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")),
+    ):
         path = Path(place)
         if place and path.is_file():
             return ssl.create_default_context(cafile=place)

@@ -1,4 +1,6 @@
-"""GGUF files: unpacked once into an ordinary bf16 checkpoint folder that everything else then loads."""
+"""GGUF files: unpacked once into an ordinary bf16 checkpoint folder that everything else then
+loads.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,21 @@ VERSION = 1
 DIGIT_SPLITTERS = frozenset({"smollm", "starcoder", "refact", "command-r", "codeshell"})
 """Byte-level vocabularies whose merges were learned on single digits, then GPT-2's split rule."""
 GPT2_SPLITTERS = frozenset(
-    {"gpt-2", "phi-2", "mpt", "olmo", "jina-es", "jina-de", "jina-v1-en", "jina-v2-es", "jina-v2-de", "gigachat",
-     "roberta-bpe", "a.x-4.0", "mellum"}
+    {
+        "gpt-2",
+        "phi-2",
+        "mpt",
+        "olmo",
+        "jina-es",
+        "jina-de",
+        "jina-v1-en",
+        "jina-v2-es",
+        "jina-v2-de",
+        "gigachat",
+        "roberta-bpe",
+        "a.x-4.0",
+        "mellum",
+    }
 )
 """Byte-level vocabularies with GPT-2's split rule alone."""
 
@@ -37,10 +52,11 @@ def folder(name: str, sha256: str) -> Path:
 
 
 def convert(path: Path, final: Path) -> Path:
-    """Unpacks a GGUF file into the checkpoint folder `final` and returns it; a finished one is kept.
+    """Unpacks a GGUF file into the checkpoint folder `final` and returns it; a finished one is
+    kept.
 
-    Weights are dequantised in fp32 and cast once to bf16. Raises `ModelFormatError` for a file that is none or that
-    transformers cannot read, `MissingExtraError` without the packages it takes.
+    Weights are dequantised in fp32 and cast once to bf16. Raises `ModelFormatError` for a file that
+    is none or that transformers cannot read, `MissingExtraError` without the packages it takes.
     """
     with paths.locked(paths.cache_dir() / "locks" / f"{final.name}.lock"):
         if final.is_dir():
@@ -103,17 +119,22 @@ def _tokenizer(transformers: Any, path: Path, fields: Any) -> Any:
 
 
 def _set_split_rule(tokenizer: Any, rule: str, path: Path) -> None:
-    """The rule that cuts text before merges apply; transformers falls back to GPT-2's where it knows none."""
+    """The rule that cuts text before merges apply; transformers falls back to GPT-2's where it
+    knows none.
+    """
     if rule in DIGIT_SPLITTERS:
         from tokenizers import pre_tokenizers
 
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-            [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+            [
+                pre_tokenizers.Digits(individual_digits=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False),
+            ]
         )
     elif rule not in GPT2_SPLITTERS and rule not in _known_rules():
         raise ModelFormatError(
-            f"{path}: the tokenizer's split rule '{clip(rule)}' is not known, so text would be cut wrongly; "
-            "use the model's safetensors folder"
+            f"{path}: the tokenizer's split rule '{clip(rule)}' is not known, so text would be cut "
+            "wrongly; use the model's safetensors folder"
         )
 
 
@@ -127,7 +148,11 @@ def _known_rules() -> frozenset[str]:
 
 def _text(fields: Any, key: str) -> str:
     field = fields.get(key)
-    return bytes(field.parts[field.data[0]]).decode("utf-8", errors="replace") if field is not None else ""
+    return (
+        bytes(field.parts[field.data[0]]).decode("utf-8", errors="replace")
+        if field is not None
+        else ""
+    )
 
 
 def _model(transformers: Any, dtype: torch.dtype, path: Path) -> Any:
@@ -146,7 +171,9 @@ def _save_model(model: Any, work: Path) -> None:
     config = model.config.to_dict()
     tied = model.get_output_embeddings() if config.get("tie_word_embeddings") else None
     skipped = "lm_head.weight" if tied is not None else ""
-    tensors = {name: t.detach().contiguous() for name, t in model.state_dict().items() if name != skipped}
+    tensors = {
+        name: t.detach().contiguous() for name, t in model.state_dict().items() if name != skipped
+    }
     target = work / "model.safetensors"
     save_file(tensors, str(target), metadata={"format": "pt"})
     target.chmod(0o644)
@@ -159,13 +186,17 @@ def _save_model(model: Any, work: Path) -> None:
 
 
 def _tidy(work: Path, path: Path) -> None:
-    """A tokenizer configuration that every version of transformers reads, and a note of where this came from."""
+    """A tokenizer configuration that every version of transformers reads, and a note of where this
+    came from.
+    """
     file = work / "tokenizer_config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
     for key in ("gguf_file", "name_or_path", "backend", "is_local", "local_files_only"):
         config.pop(key, None)
     config["tokenizer_class"] = "PreTrainedTokenizerFast"
-    context = json.loads((work / "config.json").read_text(encoding="utf-8")).get("max_position_embeddings")
+    context = json.loads((work / "config.json").read_text(encoding="utf-8")).get(
+        "max_position_embeddings"
+    )
     if context:
         config["model_max_length"] = context
     _write_json(file, config)

