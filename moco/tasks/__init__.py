@@ -1,0 +1,1 @@
+"""Data sets, one short file each, and the answer parser."""
