@@ -63,6 +63,8 @@ class Query:
     """The question with its options, without the answer-format line; empty = the prompt's own text."""
     format_line: str = ""
     """The sentence that says how to write the answer; repeated last in every prompt whose output is parsed."""
+    tolerance: float = 0.0
+    """Relative tolerance of `number` and `list` answers where the data set declares one; 0 compares exactly."""
 
     @property
     def text(self) -> str:

@@ -1,0 +1,49 @@
+"""What a scorer is: from predictions and targets to scores, a pure function of the two."""
+
+from __future__ import annotations
+
+import statistics
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from moco.tasks.answers import Answer, target
+from moco.types import AnswerKind, Prediction, Sample, Score
+
+
+class Scorer(ABC):
+    """Grades predictions. A score does not depend on the other items, on their order or on the process."""
+
+    version: ClassVar[int] = 1
+    """Raised whenever a score can change."""
+    roles: ClassVar[tuple[str, ...]] = ()
+    """Names of the models it needs (a reward model, a judge …)."""
+    kinds: ClassVar[frozenset[AnswerKind]] = frozenset()
+    """The answer kinds it can grade."""
+
+    @abstractmethod
+    def score(
+        self,
+        samples: Sequence[Sample],
+        predictions: Sequence[Prediction],
+        roles: Mapping[str, object],
+    ) -> list[Score]:
+        """One score per prediction, in order; `invalid` where the sample has no usable target."""
+
+
+def targets(sample: Sample) -> list[Answer]:
+    """The sample's targets that can be compared; empty makes the item invalid."""
+    read = [target(text, sample.query) for text in sample.target]
+    return [answer for answer in read if answer.value is not None]
+
+
+def invalid(sample: Sample) -> Score:
+    """The score of an item that cannot be graded: left out of every mean."""
+    why = "no target" if not sample.target else "the target cannot be compared"
+    return Score(0.0, None, "invalid", why)
+
+
+def mean(scores: Sequence[Score]) -> float | None:
+    """The mean over the valid items, None where there is none."""
+    valid = [score.value for score in scores if score.status != "invalid"]
+    return statistics.fmean(valid) if valid else None

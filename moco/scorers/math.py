@@ -1,0 +1,80 @@
+"""Mathematical equivalence: our own normal form first, then `math-verify` where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from moco.scorers.base import Scorer, invalid, targets
+from moco.tasks.answers import Answer, extract, same
+from moco.types import AnswerKind, Prediction, Sample, Score
+
+MAX_CHARACTERS = 400
+MAX_POWER = 1_000
+"""Nothing longer, and no power or factorial of a greater number, goes to a computer algebra system."""
+
+_POWER = re.compile(r"(?:\^|\*\*)\s*[{(]*\s*[-+]?\s*(\d+)")
+_NESTED_POWER = re.compile(r"(?:\^|\*\*)\s*(?:\{[^{}]*(?:\^|\*\*)|\(?\w+\)?\s*(?:\^|\*\*))")
+_FACTORIAL = re.compile(r"(\d+|[)}\]])\s*!")
+_BINOMIAL = re.compile(r"\\[dt]?binom|\\choose|\\(?:int|sum|prod|lim)(?![a-z])")
+
+
+class Math(Scorer):
+    """1 when the answer is mathematically the target; `why` names the comparison that decided."""
+
+    kinds: ClassVar[frozenset[AnswerKind]] = frozenset({"math", "number"})
+
+    def score(
+        self,
+        samples: Sequence[Sample],
+        predictions: Sequence[Prediction],
+        roles: Mapping[str, object],
+    ) -> list[Score]:
+        """1 or 0 per item."""
+        return [_grade(s, p) for s, p in zip(samples, predictions, strict=True)]
+
+
+def _grade(sample: Sample, prediction: Prediction) -> Score:
+    golds = targets(sample)
+    if not golds:
+        return invalid(sample)
+    answer = extract(prediction.text, sample.query, prediction.stop)
+    if answer.value is None:
+        return Score(0.0, None, answer.status, answer.why)
+    if any(same(answer, gold) for gold in golds):
+        return Score(1.0, answer.value, answer.status, f"equal in normal form ({answer.why})")
+    right, rule = _by_algebra(answer, golds)
+    return Score(float(right), answer.value, answer.status, f"{rule} ({answer.why})")
+
+
+def _by_algebra(answer: Answer, golds: Sequence[Answer]) -> tuple[bool, str]:
+    """Asks math-verify about what the normal form left different."""
+    if importlib.util.find_spec("math_verify") is None:
+        return False, "normal forms differ; math-verify is not installed"
+    fit = [gold for gold in golds if safe(gold.raw)]
+    if not safe(answer.raw) or not fit:
+        return False, "normal forms differ; too large or only words, so not given to math-verify"
+    return any(_verify(gold.raw, answer.raw) for gold in fit), "math-verify"
+
+
+def safe(text: str) -> bool:
+    """Whether a text is mathematics small enough for a computer algebra system: no words, no towers, no long numbers."""
+    if not text or len(text) > MAX_CHARACTERS or re.search(r"\d{40}|\d[eE][+-]?\d{3}", text):
+        return False
+    if _NESTED_POWER.search(text) or _BINOMIAL.search(text):
+        return False
+    if any(int(m[1]) > MAX_POWER for m in _POWER.finditer(text)):
+        return False
+    if any(not m[1].isdigit() or int(m[1]) > 20 for m in _FACTORIAL.finditer(text)):
+        return False
+    return not re.search(r"(?<![\\a-zA-Z])[a-zA-Z]{4,}", re.sub(r"\\[a-zA-Z]+", "", text))
+
+
+def _verify(gold: str, given: str) -> bool:
+    """One comparison without math-verify's own timers, which need the main thread; `safe` bounds it instead."""
+    from math_verify import parse, verify  # an optional extra: imported only where it is installed
+
+    both = [parse(f"${text.strip().strip('$')}$", parsing_timeout=None) for text in (gold, given)]
+    return bool(both[0]) and bool(both[1]) and bool(verify(*both, timeout_seconds=None))
