@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from moco import paths
+from moco import paths, vocabulary
 from moco.errors import DownloadError, InputError, UnknownNameError, clip, nearest
 from moco.sources import archive, fetch, hub, index, pipconfig
 from moco.sources.fetch import Progress
@@ -189,4 +189,8 @@ def _converted(path: Path, name: str, sha256: str, pull: bool) -> Path | None:
     final = gguf.folder(name, digest)
     if final.is_dir():
         return final
-    return gguf.convert(path, final) if pull else None
+    if not pull:
+        return None
+    gguf.convert(path, final)
+    vocabulary.read(final, remember=True)
+    return final

@@ -90,7 +90,7 @@ def _convert(path: Path, work: Path) -> None:
         raise ModelFormatError(f"{path} cannot be unpacked: {clip(str(error), 600)}") from error
     _save_model(model, work)
     tokenizer.save_pretrained(str(work))
-    _tidy(work, path)
+    _tidy(work, path, _text(fields, "general.license"))
 
 
 @contextlib.contextmanager
@@ -185,7 +185,7 @@ def _save_model(model: Any, work: Path) -> None:
     _write_json(work / "generation_config.json", {k: v for k, v in ids.items() if v is not None})
 
 
-def _tidy(work: Path, path: Path) -> None:
+def _tidy(work: Path, path: Path, licence: str) -> None:
     """A tokenizer configuration that every version of transformers reads, and a note of where this
     came from.
     """
@@ -200,7 +200,7 @@ def _tidy(work: Path, path: Path) -> None:
     if context:
         config["model_max_length"] = context
     _write_json(file, config)
-    _write_json(work / "source.json", {"gguf": path.name, "converter": VERSION})
+    _write_json(work / "source.json", {"gguf": path.name, "converter": VERSION, "licence": licence})
 
 
 def _write_json(file: Path, value: Any) -> None:
