@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 WORDS = "The answer is the end of a question, and so on: 1 2 3 4 5 6 7 8 9 10 11 12. "
@@ -26,3 +28,30 @@ def byte_tokenizer(vocab_size: int = 320, bos: bool = False) -> Tokenizer:
             single="<|im_start|> $A", special_tokens=[start]
         )
     return tokenizer
+
+
+def tiny_model(kind: str, vocab_size: int = 320, seed: int = 0) -> Any:
+    """A random causal model in fp32 with two layers (Gemma: four, three of them sliding)."""
+    import torch
+    import transformers as tf
+
+    common = {"vocab_size": vocab_size, "max_position_embeddings": 512, "bos_token_id": 1,
+              "eos_token_id": 0, "pad_token_id": 0}
+    wide = {**common, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "initializer_range": 0.3}
+    configs = {
+        "llama": lambda: tf.LlamaConfig(**wide, num_key_value_heads=2, tie_word_embeddings=True),
+        "qwen2": lambda: tf.Qwen2Config(**wide, num_key_value_heads=1),
+        "gpt2": lambda: tf.GPT2Config(**common, n_embd=32, n_layer=2, n_head=4, n_positions=512,
+                                      initializer_range=0.3),
+        "gpt_neox": lambda: tf.GPTNeoXConfig(**wide),
+        "gemma2": lambda: tf.Gemma2Config(**wide, num_key_value_heads=2, head_dim=8,
+                                          sliding_window=6, query_pre_attn_scalar=8),
+        "gemma3": lambda: tf.Gemma3TextConfig(
+            **{**wide, "num_hidden_layers": 4}, num_key_value_heads=2, head_dim=8, sliding_window=6,
+            query_pre_attn_scalar=8,
+            layer_types=["sliding_attention", "sliding_attention", "full_attention",
+                         "sliding_attention"]),
+    }
+    torch.manual_seed(seed)
+    return tf.AutoModelForCausalLM.from_config(configs[kind](), attn_implementation="eager").eval()

@@ -1,0 +1,92 @@
+"""Drawing tokens: randomness that belongs to the row, and inverse-CDF sampling.
+
+The uniform number for a row's token is a keyed hash of its position, computed on the host: it
+depends neither on the batch nor on the device. Everything else is fp32 arithmetic per row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+BLOCK = 64
+"""Rows of the vocabulary-wide tensors that are made fp32 at a time."""
+HEAD = 128
+"""Candidates that are first looked at for a nucleus; eight times as many at every further try."""
+
+
+def uniform(seed: bytes, position: int) -> float:
+    """The number in [0, 1), a multiple of 2**-24, for the token at `position` of the seed's row."""
+    digest = hashlib.blake2b(position.to_bytes(8, "little"), key=seed, digest_size=4).digest()
+    return (int.from_bytes(digest, "little") >> 8) / 2**24
+
+
+def uniforms(seeds: Sequence[bytes], positions: Sequence[int]) -> Tensor:
+    """`uniform` for many rows, fp32 [row]."""
+    pairs = zip(seeds, positions, strict=True)
+    return torch.tensor([uniform(seed, position) for seed, position in pairs], dtype=torch.float32)
+
+
+def draw(
+    logits_BV: Tensor, uniforms_B: Tensor, temperature_B: Sequence[float], top_p_B: Sequence[float]
+) -> Tensor:
+    """One token id per row, [row].
+
+    Temperature 0 takes the likeliest token, the lowest id among equals. Otherwise a row's
+    distribution is cut to its nucleus (the likeliest tokens that together reach `top_p`, all tokens
+    as likely as the last of them included) and the row's uniform number picks from it in order of
+    ids.
+    """
+    ids_B = logits_BV.argmax(-1)
+    hot = [row for row, temperature in enumerate(temperature_B) if temperature > 0]
+    for start in range(0, len(hot), BLOCK):
+        rows = hot[start : start + BLOCK]
+        picked = torch.tensor(rows, device=logits_BV.device)
+        heat = _column([temperature_B[row] for row in rows], logits_BV)
+        probs_RV = torch.softmax(logits_BV[picked].float() / heat, -1)
+        top_p = [top_p_B[row] for row in rows]
+        if min(top_p) < 1:
+            floor = nucleus_floor(probs_RV, _column(top_p, logits_BV)[:, 0])
+            probs_RV.masked_fill_(probs_RV < floor[:, None], 0)
+        ids_B[picked] = pick(probs_RV, uniforms_B.to(logits_BV.device)[picked])
+    return ids_B
+
+
+def pick(weights_RV: Tensor, uniforms_R: Tensor) -> Tensor:
+    """Inverse CDF: the first id whose cumulative weight exceeds uniform × total; weights fp32."""
+    cumulative = weights_RV.cumsum(-1)
+    total = cumulative[:, -1:]
+    found = torch.searchsorted(cumulative, uniforms_R[:, None] * total, right=True)
+    last = torch.searchsorted(cumulative, total)
+    return torch.minimum(found, last)[:, 0]
+
+
+def nucleus_floor(probs_RV: Tensor, top_p_R: Tensor) -> Tensor:
+    """The probability of the last token of each row's nucleus; 0 where `top_p` is 1 or more."""
+    size, count = probs_RV.shape[1], HEAD
+    while True:
+        ranked = probs_RV.topk(min(count, size), -1).values
+        enough = ranked.cumsum(-1) >= top_p_R[:, None]
+        reached = enough.any(-1)
+        if count >= size or bool((reached | (top_p_R >= 1)).all()):
+            break
+        count *= 8
+    last = torch.where(reached, enough.float().argmax(-1), ranked.shape[1] - 1)
+    floor = ranked.gather(-1, last[:, None])[:, 0]
+    return torch.where(top_p_R >= 1, torch.zeros_like(floor), floor)
+
+
+def logprobs_of(logits_NV: Tensor, ids_N: Tensor) -> Tensor:
+    """Log-probability (nats, temperature 1, fp32) of one id per row."""
+    parts = []
+    for start in range(0, len(logits_NV), BLOCK):
+        block, ids = logits_NV[start : start + BLOCK].float(), ids_N[start : start + BLOCK, None]
+        parts.append(block.gather(-1, ids)[:, 0] - block.logsumexp(-1))
+    return torch.cat(parts) if parts else logits_NV.new_zeros(0, dtype=torch.float32)
+
+
+def _column(values: Sequence[float], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=like.device)[:, None]
