@@ -1,4 +1,6 @@
-"""What a back end gives, what a method needs, and whether the two fit: decided from facts, with nothing loaded."""
+"""What a back end gives, what a method needs, and whether the two fit: decided from facts, with
+nothing loaded.
+"""
 
 from __future__ import annotations
 
@@ -35,24 +37,37 @@ class Access(enum.Flag):
     @property
     def words(self) -> str:
         """The flags by name, for messages."""
-        return ", ".join(flag.name.lower() for flag in Access if flag in self and flag.name) or "nothing"
+        return (
+            ", ".join(flag.name.lower() for flag in Access if flag in self and flag.name)
+            or "nothing"
+        )
 
 
 NONE = Access(0)
 CAUSAL = (
-    Access.TEXT | Access.PREFIX | Access.LOGPROBS | Access.LOGITS | Access.HIDDEN | Access.EMBED
-    | Access.WEIGHTS | Access.TRAIN
+    Access.TEXT
+    | Access.PREFIX
+    | Access.LOGPROBS
+    | Access.LOGITS
+    | Access.HIDDEN
+    | Access.EMBED
+    | Access.WEIGHTS
+    | Access.TRAIN
 )
 """What a local causal language model gives."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What is known of a model without loading it: read from its files' headers or from the catalogue."""
+    """What is known of a model without loading it: read from its files' headers or from the
+    catalogue.
+    """
 
     access: Access
     architecture: str = ""
-    """Architecture class and every shape that decides whether weights can be combined, as one string."""
+    """Architecture class and every shape that decides whether weights can be combined, as one
+    string.
+    """
     tokenizer: str = ""
     """Digest of the vocabulary (token string → id) and special ids."""
     base: str = ""
@@ -79,7 +94,9 @@ SameFact = Literal["architecture", "tokenizer", "base"]
 
 @dataclass(frozen=True, slots=True)
 class RoleNeed:
-    """A role that a method gives to a model: `default` says who takes it when the config names nobody."""
+    """A role that a method gives to a model: `default` says who takes it when the config names
+    nobody.
+    """
 
     access: Access = Access.TEXT
     required: bool = False
@@ -129,8 +146,9 @@ def check(
 ) -> list[Problem]:
     """Every way in which the pool breaks `needs`, in words; unknown facts give notes, not problems.
 
-    `facts` maps member aliases, in pool order, to their facts (None = not on this machine and not in the
-    catalogue); `roles` does the same for the roles that the config names; `kinds` are the task's answer kinds.
+    `facts` maps member aliases, in pool order, to their facts (None = not on this machine and not
+    in the catalogue); `roles` does the same for the roles that the config names; `kinds` are the
+    task's answer kinds.
     """
     return [
         *_check_size(needs, list(facts)),
@@ -147,7 +165,9 @@ def _check_size(needs: Requires, aliases: Sequence[str]) -> list[Problem]:
         fix = "add members to the pool; one model may be listed several times"
         return [Problem("pool", f"needs at least {needs.min_models} models, has {n}", fix)]
     if needs.max_models is not None and n > needs.max_models:
-        return [Problem("pool", f"takes at most {needs.max_models} models, has {n}", "remove members")]
+        return [
+            Problem("pool", f"takes at most {needs.max_models} models, has {n}", "remove members")
+        ]
     return []
 
 
@@ -160,7 +180,11 @@ def _check_members(needs: Requires, facts: Mapping[str, ModelFacts | None]) -> l
         missing = needs.access & ~known.access
         if missing:
             problems.append(
-                Problem(f"pool.{alias}", f"does not give {missing.words}", f"it gives {known.access.words}")
+                Problem(
+                    f"pool.{alias}",
+                    f"does not give {missing.words}",
+                    f"it gives {known.access.words}",
+                )
             )
     return problems
 
@@ -180,8 +204,11 @@ def _check_same(needs: Requires, facts: Mapping[str, ModelFacts | None]) -> list
         for alias, value in known.items():
             if first is not None and value != known[first]:
                 problems.append(
-                    Problem(f"pool.{alias}", f"differs from '{first}' in its {SAME_WORDS[fact]}",
-                            "this method combines only members that share it")
+                    Problem(
+                        f"pool.{alias}",
+                        f"differs from '{first}' in its {SAME_WORDS[fact]}",
+                        "this method combines only members that share it",
+                    )
                 )
     return problems
 
@@ -190,15 +217,22 @@ def _check_roles(needs: Requires, roles: Mapping[str, ModelFacts | None]) -> lis
     problems = []
     for name, known in roles.items():
         if name not in needs.roles:
-            problems.append(Problem(f"roles.{name}", "this method has no such role",
-                                    "it knows: " + (", ".join(needs.roles) or "none")))
+            problems.append(
+                Problem(
+                    f"roles.{name}",
+                    "this method has no such role",
+                    "it knows: " + (", ".join(needs.roles) or "none"),
+                )
+            )
         elif known is None:
             problems.append(Problem(f"roles.{name}", "unknown until pulled", note=True))
         elif missing := needs.roles[name].access & ~known.access:
             problems.append(Problem(f"roles.{name}", f"does not give {missing.words}"))
     for name, need in needs.roles.items():
         if need.required and need.default == "none" and name not in roles:
-            problems.append(Problem(f"roles.{name}", "is required and has no default", f"set roles.{name}"))
+            problems.append(
+                Problem(f"roles.{name}", "is required and has no default", f"set roles.{name}")
+            )
     return problems
 
 
@@ -207,9 +241,19 @@ def _check_task(needs: Requires, kinds: Sequence[AnswerKind], has_dev: bool) -> 
     if needs.answers is not None:
         for kind in dict.fromkeys(kinds):
             if kind not in needs.answers:
-                problems.append(Problem("task", f"answers of kind '{kind}' are not supported by this method",
-                                        "it works on: " + ", ".join(sorted(needs.answers))))
+                problems.append(
+                    Problem(
+                        "task",
+                        f"answers of kind '{kind}' are not supported by this method",
+                        "it works on: " + ", ".join(sorted(needs.answers)),
+                    )
+                )
     if needs.dev and not has_dev:
-        problems.append(Problem("task.dev", "this method chooses or learns on dev, and dev is empty",
-                                "set task.dev to at least 1"))
+        problems.append(
+            Problem(
+                "task.dev",
+                "this method chooses or learns on dev, and dev is empty",
+                "set task.dev to at least 1",
+            )
+        )
     return problems

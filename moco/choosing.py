@@ -12,7 +12,9 @@ RETRY = "\n\nReply with exactly one of: {labels}. Nothing else."
 
 
 def by_score(scores: Sequence[float]) -> Choice:
-    """The option of highest log-likelihood, the first on ties; scores are rounded to 4 decimals before comparing."""
+    """The option of highest log-likelihood, the first on ties; scores are rounded to 4 decimals
+    before comparing.
+    """
     rounded = tuple(round(s, 4) for s in scores)
     return Choice(max(range(len(rounded)), key=lambda i: (rounded[i], -i)), rounded, "logprob")
 
@@ -20,20 +22,24 @@ def by_score(scores: Sequence[float]) -> Choice:
 def by_text(text: str, labels: Sequence[str], *, retry: bool = False) -> Choice:
     """The label that a short text names.
 
-    Accepted: a first line that is the label, perhaps after `model`, `option` or `answer` and before punctuation; else
-    exactly one distinct label in the whole text, standing free. Anything else is no choice.
+    Accepted: a first line that is the label, perhaps after `model`, `option` or `answer` and
+    before punctuation; else exactly one distinct label in the whole text, standing free. Anything
+    else is no choice.
     """
     rule = "retry" if retry else ""
     lines = text.strip().splitlines()
     first = re.sub(r"[*`_$]", "", lines[0]).strip() if lines else ""
     escaped = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
     whole = re.fullmatch(
-        rf"(?:(?:model|option|answer|choice)\s*(?:is)?\s*[:#=]?\s*)?[(\[]?({escaped})[)\].:,]?", first, re.IGNORECASE
+        rf"(?:(?:model|option|answer|choice)\s*(?:is)?\s*[:#=]?\s*)?[(\[]?({escaped})[)\].:,]?",
+        first,
+        re.IGNORECASE,
     )
     if whole is None:
         leading = re.match(rf"({escaped})[.):]\s", first)
         chosen = re.search(
-            rf"\b(?:choose|pick|select|best(?: \w+)? is)\s+(?:model\s+|option\s+|answer\s+)?({escaped})\b", first,
+            rf"\b(?:choose|pick|select|best(?: \w+)? is)\s+(?:model\s+|option\s+|answer\s+)?({escaped})\b",
+            first,
             re.IGNORECASE,
         )
         whole = leading or chosen

@@ -1,6 +1,8 @@
-"""The run and study configuration: typed, strict, every unknown key an error with the nearest known one.
+"""The run and study configuration: typed, strict, every unknown key an error with the nearest
+known one.
 
-`read` takes YAML or JSON, in our form or the peer's, with `key=value` overrides; nothing is loaded or downloaded.
+`read` takes YAML or JSON, in our form or the peer's, with `key=value` overrides; nothing is loaded
+or downloaded.
 """
 
 from __future__ import annotations
@@ -84,7 +86,9 @@ class TaskConfig(Strict):
     @model_validator(mode="after")
     def _one_source(self) -> TaskConfig:
         if bool(self.name) == bool(self.path):
-            raise ValueError("give either name (a data set of the catalogue) or path (a file of your own)")
+            raise ValueError(
+                "give either name (a data set of the catalogue) or path (a file of your own)"
+            )
         return self
 
 
@@ -136,7 +140,9 @@ class Shared(Strict):
     on_bad_item: Literal["error", "skip"] = "error"
     """An item of your own file without an answer stops the run, or is skipped and counted."""
     fallback: Literal["none", "report", "best_single"] = "none"
-    """The dev gate: unused; only reported; or the best single model answers if the method is not better on dev."""
+    """The dev gate: unused; only reported; or the best single model answers if the method is not
+    better on dev.
+    """
     compare: bool = True
     """Whether every member also answers alone, for best single and oracle."""
     notes: tuple[str, ...] = ()
@@ -197,9 +203,13 @@ def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dic
     for key_node, _ in node.value:
         key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
         if not isinstance(key, str):
-            raise ConfigError(f"line {key_node.start_mark.line + 1}: a key must be a string, not {clip(repr(key))}")
+            raise ConfigError(
+                f"line {key_node.start_mark.line + 1}: a key must be a string, not {clip(repr(key))}"
+            )
         if key in seen:
-            raise ConfigError(f"line {key_node.start_mark.line + 1}: the key '{clip(key)}' stands twice")
+            raise ConfigError(
+                f"line {key_node.start_mark.line + 1}: the key '{clip(key)}' stands twice"
+            )
         seen.add(key)
     return loader.construct_mapping(node, deep=True)
 
@@ -218,14 +228,18 @@ def parse_yaml(text: str) -> Any:
             elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
                 depth -= 1
             if depth > MAX_DEPTH:
-                raise ConfigError(f"line {event.start_mark.line + 1}: nested deeper than {MAX_DEPTH} levels")
+                raise ConfigError(
+                    f"line {event.start_mark.line + 1}: nested deeper than {MAX_DEPTH} levels"
+                )
             if nodes > MAX_NODES:
                 raise ConfigError(f"more than {MAX_NODES:,} values; this is no configuration")
         value = yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigError(f"{where}not valid YAML: {clip(error.problem or str(error), 200)}") from error
+        raise ConfigError(
+            f"{where}not valid YAML: {clip(error.problem or str(error), 200)}"
+        ) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"not valid YAML: {clip(str(error), 200)}") from error
     _check_size(value)
@@ -240,7 +254,9 @@ def _check_size(value: Any) -> None:
         here, depth = stack.pop()
         nodes += 1
         if nodes > MAX_NODES or depth > MAX_DEPTH:
-            raise ConfigError("its aliases (*name) expand to too many or too deep values; write it out")
+            raise ConfigError(
+                "its aliases (*name) expand to too many or too deep values; write it out"
+            )
         below = here.values() if isinstance(here, dict) else here if isinstance(here, list) else ()
         stack += [(item, depth + 1) for item in below]
 
@@ -271,7 +287,9 @@ def read_file(path: Path) -> dict[str, Any]:
     if data is None:
         raise ConfigError(f"{path}: is empty; see examples/ for a configuration")
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: the top level must be a mapping of keys, not {type(data).__name__}")
+        raise ConfigError(
+            f"{path}: the top level must be a mapping of keys, not {type(data).__name__}"
+        )
     return data
 
 
@@ -282,7 +300,9 @@ def override(data: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
         key, found, value = change.partition("=")
         parts = key.strip().split(".")
         if not found or not all(parts):
-            raise ConfigError(f"'{clip(change)}': an override has the form key=value or key.sub=value")
+            raise ConfigError(
+                f"'{clip(change)}': an override has the form key=value or key.sub=value"
+            )
         _set(result, parts, parse_yaml(value) if value else None, key)
     return result
 
@@ -318,7 +338,9 @@ def parse(model: type[Any], data: Mapping[str, Any], where: str = "") -> Any:
 
 
 def _unknown_value(value: Any) -> str:
-    raise ConfigError(f"a value of type {type(value).__name__} ({clip(str(value))}) is not allowed; quote it")
+    raise ConfigError(
+        f"a value of type {type(value).__name__} ({clip(str(value))}) is not allowed; quote it"
+    )
 
 
 def _relevant(error: ValidationError) -> list[Any]:
@@ -332,7 +354,17 @@ def _relevant(error: ValidationError) -> list[Any]:
     return deep or list(kept.values())
 
 
-_TAGS = ("constrained-str", "str", "MemberConfig", "TaskConfig", "function-after", "dict[", "list[", "nullable", "int")
+_TAGS = (
+    "constrained-str",
+    "str",
+    "MemberConfig",
+    "TaskConfig",
+    "function-after",
+    "dict[",
+    "list[",
+    "nullable",
+    "int",
+)
 
 
 def _plain(location: Sequence[Any]) -> list[Any]:
@@ -344,7 +376,9 @@ def _shadowed(e: Any, others: Any) -> bool:
     """Whether a complaint 'should be a string' stands beside a deeper one about the same value."""
     own = _plain(e["loc"])
     return any(
-        other is not e and len(_plain(other["loc"])) > len(own) and _plain(other["loc"])[: len(own)] == own
+        other is not e
+        and len(_plain(other["loc"])) > len(own)
+        and _plain(other["loc"])[: len(own)] == own
         for other in others
     )
 
@@ -364,8 +398,13 @@ def _explain(model: type[Any], e: Any) -> str:
 def _fields_at(model: type[Any], path: Sequence[Any]) -> list[str]:
     """Field names of the config object at a location."""
     known: dict[str, type[BaseModel]] = {
-        "sampling": SamplingConfig, "engine": EngineConfig, "task": TaskConfig, "tasks": TaskConfig,
-        "pool": MemberConfig, "roles": MemberConfig, "price": Price,
+        "sampling": SamplingConfig,
+        "engine": EngineConfig,
+        "task": TaskConfig,
+        "tasks": TaskConfig,
+        "pool": MemberConfig,
+        "roles": MemberConfig,
+        "price": Price,
     }
     owner = next((known[p] for p in reversed(path) if isinstance(p, str) and p in known), model)
     return list(owner.model_fields)

@@ -8,7 +8,8 @@
     │   ├── DataError                a data file or item
     │   ├── ModelFormatError         a model folder that cannot be used
     │   └── PromptTooLongError       a prompt that does not fit the context
-    └── EnvironmentProblem        3  the machine: disk, permission, network, lock, missing extra, cost limit
+    └── EnvironmentProblem        3  the machine: disk, permission, network, lock, missing extra,
+    cost limit
         ├── MissingExtraError        names the pip command
         ├── DownloadError            network, checksum, archive
         ├── LicenceError             a licence that has to be accepted first
@@ -94,7 +95,9 @@ class MissingExtraError(EnvironmentProblem):
     """A Python package that this feature needs is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs packages that are not installed: pip install 'moco-collab[{extra}]'")
+        super().__init__(
+            f"{what} needs packages that are not installed: pip install 'moco-collab[{extra}]'"
+        )
 
 
 class DownloadError(EnvironmentProblem):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from moco.access import ModelFacts, Problem
 from moco.backends.base import ModelSpec
 from moco.config import EngineConfig, Member, MemberConfig, Shared
 from moco.engine.cache import digest
-from moco.errors import ConfigError, MissingExtraError, clip
+from moco.errors import ConfigError, clip
 from moco.types import Json
 from moco.zoo import catalogue, pools
 
@@ -42,8 +43,8 @@ class Members:
 def resolve(config: Shared, *, pull: bool, accept_licence: bool = False) -> Members:
     """Every member and role as a spec.
 
-    With `pull` missing files are downloaded and fingerprints computed; without it nothing is written or downloaded,
-    and a model that is not here has the catalogue's facts, or none.
+    With `pull` missing files are downloaded and fingerprints computed; without it nothing is
+    written or downloaded, and a model that is not here has the catalogue's facts, or none.
     """
     listed, ready = _listed(config)
     specs = [_spec(m, config.engine, pull, accept_licence) for m in listed]
@@ -55,11 +56,17 @@ def resolve(config: Shared, *, pull: bool, accept_licence: bool = False) -> Memb
 
 
 def default_embedder(config: Shared) -> str:
-    """The embedder where none is named: the ready pool's own, the bundled one for bundled members, else minilm-l6."""
+    """The embedder where none is named: the ready pool's own, the bundled one for bundled members,
+    else minilm-l6.
+    """
     listed, ready = _listed(config)
     if ready and (pool := pools.find(ready)) is not None and pool.embedder:
         return pool.embedder
-    return "zoo://mini/embedder" if all(m.model.startswith("zoo://mini") for m in listed) else "minilm-l6"
+    return (
+        "zoo://mini/embedder"
+        if all(m.model.startswith("zoo://mini") for m in listed)
+        else "minilm-l6"
+    )
 
 
 def _listed(config: Shared) -> tuple[list[MemberConfig], str]:
@@ -76,7 +83,12 @@ def _listed(config: Shared) -> tuple[list[MemberConfig], str]:
 
 
 def _role(
-    role: str, member: Member, named: Sequence[ModelSpec], engine: EngineConfig, pull: bool, accept: bool
+    role: str,
+    member: Member,
+    named: Sequence[ModelSpec],
+    engine: EngineConfig,
+    pull: bool,
+    accept: bool,
 ) -> ModelSpec:
     if isinstance(member, str):
         for spec in named:
@@ -99,7 +111,9 @@ def _alias(member: MemberConfig) -> str:
 
 
 def _with_aliases(listed: Sequence[MemberConfig], specs: Sequence[ModelSpec]) -> list[ModelSpec]:
-    """Unique aliases: x, x#2, x#3 for one model listed several times; two models of one alias are an error."""
+    """Unique aliases: x, x#2, x#3 for one model listed several times; two models of one alias are
+    an error.
+    """
     seen: dict[str, str] = {}
     counts: Counter[str] = Counter()
     named = []
@@ -107,11 +121,15 @@ def _with_aliases(listed: Sequence[MemberConfig], specs: Sequence[ModelSpec]) ->
         alias = member.name or _alias(member)
         identity = spec.fingerprint or f"{spec.ref}|{member.adapter}"
         if seen.setdefault(alias, identity) != identity:
-            raise ConfigError(f"pool: two different models have the alias '{clip(alias)}'; give one of them a `name`")
+            raise ConfigError(
+                f"pool: two different models have the alias '{clip(alias)}'; give one of them a `name`"
+            )
         copy = counts[identity]
         counts[identity] += 1
         same_alias = sum(1 for s in named if s.name.partition("#")[0] == alias)
-        named.append(replace(spec, name=alias if not same_alias else f"{alias}#{same_alias + 1}", copy=copy))
+        named.append(
+            replace(spec, name=alias if not same_alias else f"{alias}#{same_alias + 1}", copy=copy)
+        )
     return named
 
 
@@ -121,8 +139,12 @@ def _spec(member: MemberConfig, engine: EngineConfig, pull: bool, accept: bool) 
         registry.load("backend", backend)
     price = (member.price.prompt, member.price.generated) if member.price else None
     base = ModelSpec(
-        name="", ref=member.model, backend=backend, options=member.options,
-        description=member.description, price=price,
+        name="",
+        ref=member.model,
+        backend=backend,
+        options=member.options,
+        description=member.description,
+        price=price,
     )
     if backend != LOCAL:
         return _scripted(base)
@@ -137,7 +159,9 @@ def _scripted(spec: ModelSpec) -> ModelSpec:
     return replace(spec, facts=facts, fingerprint=fingerprint)
 
 
-def _local(spec: ModelSpec, member: MemberConfig, engine: EngineConfig, pull: bool, accept: bool) -> ModelSpec:
+def _local(
+    spec: ModelSpec, member: MemberConfig, engine: EngineConfig, pull: bool, accept: bool
+) -> ModelSpec:
     path = sources.resolve(member.model, pull=pull, accept_licence=accept)
     if path is None:
         entry = catalogue.find(member.model)
@@ -155,7 +179,9 @@ def _local(spec: ModelSpec, member: MemberConfig, engine: EngineConfig, pull: bo
     facts = facts_of_files.facts_of(path, adapter)
     dtype = _dtype(member, engine, facts)
     fingerprint = facts_of_files.fingerprint(path, adapter, dtype, spec.backend) if pull else ""
-    return replace(spec, path=path, adapter=adapter, facts=facts, dtype=dtype, fingerprint=fingerprint)
+    return replace(
+        spec, path=path, adapter=adapter, facts=facts, dtype=dtype, fingerprint=fingerprint
+    )
 
 
 def base_of_adapter(folder: Path, ref: str, *, pull: bool, accept: bool) -> Path | None:
@@ -164,7 +190,9 @@ def base_of_adapter(folder: Path, ref: str, *, pull: bool, accept: bool) -> Path
     if name.startswith((".", "..")):
         return (folder / name).resolve()
     if not name:
-        raise ConfigError(f"'{clip(ref)}' is a LoRA adapter that names no base; list it as {{model: BASE, adapter: …}}")
+        raise ConfigError(
+            f"'{clip(ref)}' is a LoRA adapter that names no base; list it as {{model: BASE, adapter: …}}"
+        )
     return sources.resolve(name, pull=pull, accept_licence=accept)
 
 
@@ -178,32 +206,44 @@ def _dtype(member: MemberConfig, engine: EngineConfig, facts: ModelFacts) -> str
 
 def devices(engine: EngineConfig) -> tuple[tuple[str, ...], list[str]]:
     """The devices to use, and notes on those that are not here (the CPU stands in)."""
-    import importlib.util
-
-    if importlib.util.find_spec("torch") is None:
-        raise MissingExtraError("running local models", "hf")
-    import torch
-
     found, notes = [], []
-    count = torch.cuda.device_count()
+    count = _num_gpus()
     for name in engine.devices:
         if name == "auto":
             found.append("cuda:0" if count else "cpu")
-        elif name == "cpu" or (name.startswith("cuda") and int(name.partition(":")[2] or 0) < count):
+        elif name == "cpu" or (
+            name.startswith("cuda") and int(name.partition(":")[2] or 0) < count
+        ):
             found.append(name)
         elif name.startswith("cuda"):
             found.append("cpu")
             notes.append(f"device {name} does not exist here; the CPU is used")
         else:
-            raise ConfigError(f"engine.devices: '{clip(name)}' is no device; write auto, cpu or cuda:0")
+            raise ConfigError(
+                f"engine.devices: '{clip(name)}' is no device; write auto, cpu or cuda:0"
+            )
     return tuple(dict.fromkeys(found)) if len(set(found)) < len(found) else tuple(found), notes
+
+
+def _num_gpus() -> int:
+    """CUDA devices here; 0 without torch, which only local models need."""
+    if importlib.util.find_spec("torch") is None:
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def manifest_of(spec: ModelSpec) -> dict[str, Json]:
     """What a manifest says of a member."""
     return {
-        "name": spec.name, "ref": spec.ref, "backend": spec.backend, "dtype": spec.dtype,
-        "fingerprint": spec.fingerprint, "adapter": str(spec.adapter or ""), "copy": spec.copy,
+        "name": spec.name,
+        "ref": spec.ref,
+        "backend": spec.backend,
+        "dtype": spec.dtype,
+        "fingerprint": spec.fingerprint,
+        "adapter": str(spec.adapter or ""),
+        "copy": spec.copy,
         "parameters": spec.facts.num_parameters if spec.facts else None,
         "licence": spec.facts.licence if spec.facts else "",
     }

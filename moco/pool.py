@@ -1,4 +1,6 @@
-"""What a method may call: models, the pool, and the dev set. Nothing here loads a model; the engine does."""
+"""What a method may call: models, the pool, and the dev set. Nothing here loads a model; the
+engine does.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,12 @@ class Context:
         """Run calls and return their results in order; listeners hear the stage `final` only."""
         final = bool(calls) and calls[0].stage == "final"
         job = Job(
-            kind, tuple(calls), extra=extra, meter=self.meter,
-            listener=self.listener if final else None, cancelled=self.cancelled,
+            kind,
+            tuple(calls),
+            extra=extra,
+            meter=self.meter,
+            listener=self.listener if final else None,
+            cancelled=self.cancelled,
         )
         return self.engine.run(job)
 
@@ -105,7 +111,9 @@ class Model:
         ]
         return self.context.run("loglikelihood", calls)
 
-    def token_logprobs(self, pairs: Sequence[tuple[Prompt, str]], *, stage: str = "score") -> list[tuple[float, ...]]:
+    def token_logprobs(
+        self, pairs: Sequence[tuple[Prompt, str]], *, stage: str = "score"
+    ) -> list[tuple[float, ...]]:
         """The log-probability of each token of each continuation."""
         return [found.logprobs for found in self.loglikelihood(pairs, stage=stage)]
 
@@ -119,8 +127,9 @@ class Model:
     ) -> list[Choice]:
         """The label among `options` that the model picks for each prompt.
 
-        With log-probability access: argmax of the labels' log-likelihood, first on ties. Else the label is asked for
-        (at most 8 tokens, greedy), read strictly, and asked for once more if it cannot be read.
+        With log-probability access: argmax of the labels' log-likelihood, first on ties. Else the
+        label is asked for (at most 8 tokens, greedy), read strictly, and asked for once more if it
+        cannot be read.
         """
         ids = list(query_ids) or [""] * len(prompts)
         if self.gives(Access.LOGPROBS):
@@ -128,7 +137,10 @@ class Model:
             many = [query_id for query_id in ids for _ in options]
             found = self.loglikelihood(pairs, stage=stage, query_ids=many)
             n = len(options)
-            return [choosing.by_score([x.total for x in found[i * n : i * n + n]]) for i in range(len(prompts))]
+            return [
+                choosing.by_score([x.total for x in found[i * n : i * n + n]])
+                for i in range(len(prompts))
+            ]
         sampling = Sampling(max_tokens=8)
         texts = self.ask(prompts, stage=stage, sampling=sampling, query_ids=ids)
         picks = [choosing.by_text(found.text, options) for found in texts]
@@ -145,7 +157,9 @@ class Model:
         vectors = self.context.run("embed", calls)
         return np.stack([v.values for v in vectors]) if vectors else np.zeros((0, 0), np.float32)
 
-    def hidden(self, texts: Sequence[str], at: Literal["last", "mean"] = "last", *, stage: str = "hidden") -> np.ndarray:
+    def hidden(
+        self, texts: Sequence[str], at: Literal["last", "mean"] = "last", *, stage: str = "hidden"
+    ) -> np.ndarray:
         """Final-layer hidden states, shape [texts, width], float32."""
         calls = [keys.embedding_call(Embedding(self.spec, text, at), "", stage) for text in texts]
         vectors = self.context.run("embed", calls)
@@ -153,17 +167,24 @@ class Model:
 
     def reward(self, pairs: Sequence[tuple[Prompt, str]], *, stage: str = "reward") -> list[float]:
         """One number per (prompt, answer); higher is better."""
-        calls = [keys.pair_call("reward", Pair(prompt, text, self.spec), "", stage) for prompt, text in pairs]
+        calls = [
+            keys.pair_call("reward", Pair(prompt, text, self.spec), "", stage)
+            for prompt, text in pairs
+        ]
         return self.context.run("reward", calls)
 
     def spare(self, prompt: Prompt, sampling: Sampling | None = None) -> int:
-        """Tokens of the context left after the prompt and room for the answer; negative = too long."""
+        """Tokens of the context left after the prompt and room for the answer; negative = too
+        long.
+        """
         used = sampling or self.context.sampling
         left = keys.spare_tokens(self.spec, prompt, used.max_tokens)
         return UNLIMITED if left is None else left
 
 
-def _generate(context: Context, requests: Sequence[Request], specs: Mapping[str, ModelSpec]) -> list[Generation]:
+def _generate(
+    context: Context, requests: Sequence[Request], specs: Mapping[str, ModelSpec]
+) -> list[Generation]:
     calls = [keys.generate_call(specs[r.model], r, context.seed, context.draw) for r in requests]
     return context.run("generate", calls)
 
@@ -171,7 +192,9 @@ def _generate(context: Context, requests: Sequence[Request], specs: Mapping[str,
 class Pool(Sequence[Model]):
     """The members, in order, and the models that take roles."""
 
-    def __init__(self, models: Sequence[Model], roles: Mapping[str, Model], context: Context) -> None:
+    def __init__(
+        self, models: Sequence[Model], roles: Mapping[str, Model], context: Context
+    ) -> None:
         self._models = tuple(models)
         self.roles: Mapping[str, Model] = dict(roles)
         self.context = context
@@ -200,7 +223,9 @@ class Pool(Sequence[Model]):
         raise UnknownNameError("pool member", name, self.names)
 
     def with_(self, **changes: Any) -> Pool:
-        """The same pool whose calls are made otherwise: sampling, draw, seed, listener, cancelled."""
+        """The same pool whose calls are made otherwise: sampling, draw, seed, listener,
+        cancelled.
+        """
         context = replace(self.context, **changes)
         return self._rebuilt(self._models, context)
 
@@ -223,7 +248,8 @@ class Pool(Sequence[Model]):
     ) -> list[list[Generation]]:
         """Every member answers every query; a list per member, in pool order.
 
-        Without `prompts` the queries' plain prompts are used: a member's first answer, shared by all methods.
+        Without `prompts` the queries' plain prompts are used: a member's first answer, shared by
+        all methods.
         """
         asked = [q.prompt for q in queries] if prompts is None else list(prompts)
         used = sampling or self.context.sampling
@@ -252,13 +278,16 @@ class Pool(Sequence[Model]):
     ) -> list[Generation]:
         """All members of this pool write each answer together, by the method's `write`.
 
-        `prompts` gives each query's prompt per member; by default all members read the query's plain prompt.
+        `prompts` gives each query's prompt per member; by default all members read the query's
+        plain prompt.
         """
         used = sampling or self.context.sampling
         own = prompts or [[q.prompt] * len(self) for q in queries]
         identity = {
-            "method": method.name(), "version": method.version,
-            "hyperparameters": method.model_dump(mode="json"), "state": digest(state),
+            "method": method.name(),
+            "version": method.version,
+            "hyperparameters": method.model_dump(mode="json"),
+            "state": digest(state),
         }
         specs = [m.spec for m in self._models]
         random_key = [self.context.seed, self.context.draw, [s.copy for s in specs]]
@@ -269,10 +298,11 @@ class Pool(Sequence[Model]):
         return self.context.run("joint", calls, extra=(method, state))
 
     def compose(self, weights: Mapping[str, float], name: str = "") -> Model:
-        """A model whose weights are a combination of members', made when first used and never written to disk.
+        """A model whose weights are a combination of members', made when first used and never
+        written to disk.
 
-        Adapters of one base are composed in delta space: base + Σ weight · delta. Full checkpoints of one
-        architecture are combined tensor by tensor in float32: Σ weight · tensor.
+        Adapters of one base are composed in delta space: base + Σ weight · delta. Full checkpoints
+        of one architecture are combined tensor by tensor in float32: Σ weight · tensor.
         """
         parents = tuple(self.named(member).spec for member in weights)
         values = tuple(float(w) for w in weights.values())
@@ -297,13 +327,22 @@ class Pool(Sequence[Model]):
 
 
 def derived(parents: Sequence[ModelSpec], weights: Sequence[float], name: str) -> ModelSpec:
-    """The spec of a combination of models; its fingerprint is that of recipe, parents and weights."""
+    """The spec of a combination of models; its fingerprint is that of recipe, parents and
+    weights.
+    """
     first = parents[0]
     kind: Literal["compose", "linear"] = "compose" if all(p.adapter for p in parents) else "linear"
     recipe = [kind, [p.fingerprint for p in parents], [round(w, 12) for w in weights]]
     return ModelSpec(
-        name=name, ref=name, backend=first.backend, dtype=first.dtype, facts=first.facts,
-        fingerprint=digest(recipe), parents=tuple(parents), weights=tuple(weights), derive=kind,
+        name=name,
+        ref=name,
+        backend=first.backend,
+        dtype=first.dtype,
+        facts=first.facts,
+        fingerprint=digest(recipe),
+        parents=tuple(parents),
+        weights=tuple(weights),
+        derive=kind,
         price=first.price,
     )
 
@@ -338,7 +377,9 @@ class Dev:
         return [s.value for s in self.scorer.score(asked, predictions, self.roles)]
 
     def split(self, fit: float = 0.5, seed: int = 0) -> tuple[Dev, Dev]:
-        """(fit, select): two seeded parts, stratified by answer kind, each in the original order."""
+        """(fit, select): two seeded parts, stratified by answer kind, each in the original
+        order.
+        """
         chosen: set[str] = set()
         by_kind: dict[str, list[str]] = {}
         for sample in self.samples:

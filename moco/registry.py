@@ -1,7 +1,9 @@
-"""Names → classes, found lazily: a file's name is the registered name, so adding a file registers it.
+"""Names → classes, found lazily: a file's name is the registered name, so adding a file registers
+it.
 
-A name may also come from an installed package's entry point (groups `moco.methods`, `moco.tasks`, `moco.scorers`,
-`moco.backends`), or be `./file.py:Name` in a config that the user passes; a run folder's config never loads code.
+A name may also come from an installed package's entry point (groups `moco.methods`, `moco.tasks`,
+`moco.scorers`, `moco.backends`), or be `./file.py:Name` in a config that the user passes; a run
+folder's config never loads code.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ RegistryKind = Literal["method", "task", "scorer", "backend"]
 
 ROOT = Path(__file__).parent
 MARKS: dict[RegistryKind, str] = {
-    "method": r"^class \w+\(", "task": r"^TASK\b", "scorer": r"^class \w+\(", "backend": r"^def load\("
+    "method": r"^class \w+\(",
+    "task": r"^TASK\b",
+    "scorer": r"^class \w+\(",
+    "backend": r"^def load\(",
 }
 """What a registered file has at its left margin; other files beside it are helpers."""
 
@@ -53,13 +58,16 @@ def names(kind: RegistryKind) -> list[str]:
 
 
 def load(kind: RegistryKind, name: str, *, files: bool = False) -> Any:
-    """What is registered under a name: a Method or Scorer class, a Task, or a back end's `load` function.
+    """What is registered under a name: a Method or Scorer class, a Task, or a back end's `load`
+    function.
 
     `files` allows `./file.py:Name`. UnknownNameError carries the nearest known name.
     """
     if ".py:" in name:
         if not files:
-            raise ConfigError(f"{kind} '{clip(name)}' names a Python file; files load only from a config you pass")
+            raise ConfigError(
+                f"{kind} '{clip(name)}' names a Python file; files load only from a config you pass"
+            )
         return _from_file(kind, name)
     if name in _entry_points(kind):
         return _entry_points(kind)[name].load()
@@ -76,11 +84,16 @@ def pick(kind: RegistryKind, module: ModuleType) -> Any:
     if kind == "backend":
         return module.load
     classes = [
-        value for value in vars(module).values()
-        if inspect.isclass(value) and value.__module__ == module.__name__ and _registers(kind)(value)
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and value.__module__ == module.__name__
+        and _registers(kind)(value)
     ]
     if len(classes) != 1:
-        raise ConfigError(f"{module.__name__} must define exactly one public {kind} class, has {len(classes)}")
+        raise ConfigError(
+            f"{module.__name__} must define exactly one public {kind} class, has {len(classes)}"
+        )
     return classes[0]
 
 

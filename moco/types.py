@@ -1,8 +1,8 @@
 """The values that travel through the library: frozen, typed, small.
 
-A `Query` is what a method sees, a `Sample` adds the target that only scorers see. A `Request` is one call to one
-model and a `Generation` its answer; a `Prediction` is what a method says about a query and a `Score` what a scorer
-says about that prediction.
+A `Query` is what a method sees, a `Sample` adds the target that only scorers see. A `Request` is
+one call to one model and a `Generation` its answer; a `Prediction` is what a method says about a
+query and a `Score` what a scorer says about that prediction.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from typing import Any, Literal, TypeAlias
 Json: TypeAlias = Any
 """Anything `json.dumps` takes."""
 
-AnswerKind = Literal[
-    "choice", "number", "math", "span", "boolean", "label", "list", "code", "free"
-]
-"""How an answer is written, declared by the data set; the answer parser and the scorers go by it."""
+AnswerKind = Literal["choice", "number", "math", "span", "boolean", "label", "list", "code", "free"]
+"""How an answer is written, declared by the data set; the answer parser and the scorers go by
+it.
+"""
 
 Status = Literal["parsed", "ambiguous", "abstained", "truncated", "empty", "invalid"]
-"""What became of an answer: only `parsed` can score or vote; `invalid` items have no usable gold."""
+"""What became of an answer: only `parsed` can score or vote; `invalid` items have no usable
+gold.
+"""
 
 Stop = Literal["eos", "stop", "length", "error"]
 """Why a generation ended: the model's own end, a stop string, the token limit, or a failed call."""
@@ -60,11 +62,17 @@ class Query:
     bare: str = ""
     """The question alone, without options and without the answer-format line."""
     body: str = ""
-    """The question with its options, without the answer-format line; empty = the prompt's own text."""
+    """The question with its options, without the answer-format line; empty = the prompt's own
+    text.
+    """
     format_line: str = ""
-    """The sentence that says how to write the answer; repeated last in every prompt whose output is parsed."""
+    """The sentence that says how to write the answer; repeated last in every prompt whose output
+    is parsed.
+    """
     tolerance: float = 0.0
-    """Relative tolerance of `number` and `list` answers where the data set declares one; 0 compares exactly."""
+    """Relative tolerance of `number` and `list` answers where the data set declares one; 0
+    compares exactly.
+    """
 
     @property
     def text(self) -> str:
@@ -129,7 +137,9 @@ class Usage:
     """This call's share of the batch's wall time."""
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in dataclasses.fields(Usage)))
+        return Usage(
+            *(getattr(self, f.name) + getattr(other, f.name) for f in dataclasses.fields(Usage))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +152,9 @@ class Generation:
     logprobs: tuple[float, ...] = ()
     """Log-probability (nats, temperature 1) of each emitted token, its end token included."""
     token_ids: tuple[int, ...] = ()
-    """The emitted tokens in the model's own vocabulary, end token included; empty for hosted models."""
+    """The emitted tokens in the model's own vocabulary, end token included; empty for hosted
+    models.
+    """
     top: tuple[tuple[tuple[str, float], ...], ...] = ()
     """For each token the `top_logprobs` most probable (text, log-probability) pairs."""
     reasoning: str = ""

@@ -1,4 +1,6 @@
-"""The oracle: the best member's score per question, an upper bound for anything that picks one member's answer."""
+"""The oracle: the best member's score per question, an upper bound for anything that picks one
+member's answer.
+"""
 
 from __future__ import annotations
 

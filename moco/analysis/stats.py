@@ -16,7 +16,9 @@ def mean(values: Sequence[float]) -> float | None:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """95% interval of a mean: Wilson's for scores that are all 0 or 1, percentile bootstrap (seeded) otherwise."""
+    """95% interval of a mean: Wilson's for scores that are all 0 or 1, percentile bootstrap
+    (seeded) otherwise.
+    """
     if not len(values):
         return None
     data = np.asarray(values, dtype=float)
@@ -28,7 +30,9 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
     return _bootstrap(data)
 
 
-def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float] | None:
+def paired_difference(
+    ours: Sequence[float], theirs: Sequence[float]
+) -> tuple[float, float, float] | None:
     """Mean of ours − theirs on the same items, with its 95% bootstrap interval (seeded)."""
     if not len(ours):
         return None

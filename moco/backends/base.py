@@ -1,8 +1,8 @@
 """What a worker asks of a loaded model, and how rows reach it.
 
-A back end is made by a worker, never by a method. One back end may serve several models: a base, its LoRA adapters and
-compositions of them are *variants* of one loaded base, and their rows share its batches. Which verbs exist follows
-from the variant's `Access`.
+A back end is made by a worker, never by a method. One back end may serve several models: a base,
+its LoRA adapters and compositions of them are *variants* of one loaded base, and their rows share
+its batches. Which verbs exist follows from the variant's `Access`.
 """
 
 from __future__ import annotations
@@ -46,9 +46,13 @@ class ModelSpec:
     parents: tuple[ModelSpec, ...] = ()
     """A derived model's parents, in order."""
     weights: tuple[float, ...] = ()
-    """Coefficient of each parent in a composition of adapters, or of a linear merge of checkpoints."""
+    """Coefficient of each parent in a composition of adapters, or of a linear merge of
+    checkpoints.
+    """
     derive: Literal["", "compose", "linear"] = ""
-    """How it follows from its parents: adapters composed in delta space, or checkpoints merged tensor by tensor."""
+    """How it follows from its parents: adapters composed in delta space, or checkpoints merged
+    tensor by tensor.
+    """
 
     @property
     def base_key(self) -> str:
@@ -74,7 +78,9 @@ class Feed(Protocol):
     """Where a running batch gets its rows and leaves its results; thread-safe."""
 
     def take(self, room: int) -> list[Row]:
-        """At most `room` rows that may join now (empty = none waiting); longest prompts are not preferred here."""
+        """At most `room` rows that may join now (empty = none waiting); longest prompts are not
+        preferred here.
+        """
         ...
 
     def done(self, row: Row, generation: Generation) -> None:
@@ -153,7 +159,9 @@ class Backend(Protocol):
         """One vector per text."""
         ...
 
-    def hidden(self, spec: ModelSpec, texts: Sequence[str], at: Literal["last", "mean"]) -> list[Vector]:
+    def hidden(
+        self, spec: ModelSpec, texts: Sequence[str], at: Literal["last", "mean"]
+    ) -> list[Vector]:
         """Final-layer hidden state of each text: of its last token, or their mean."""
         ...
 

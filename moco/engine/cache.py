@@ -1,7 +1,7 @@
 """The call cache: one SQLite file on a local disk, shared by all runs and processes of a user.
 
-A call's key is a SHA-256 over everything that can change its answer; the value is JSON. A finished call is committed
-at once, so a killed run loses only what was in flight.
+A call's key is a SHA-256 over everything that can change its answer; the value is JSON. A finished
+call is committed at once, so a killed run loses only what was in flight.
 """
 
 from __future__ import annotations
@@ -23,13 +23,28 @@ create table if not exists calls (
     key text primary key, kind text not null, value text not null, created real not null, used real not null
 ) without rowid;
 """
-NETWORK_TYPES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "gpfs", "ceph", "9p", "afs", "beegfs"}
+NETWORK_TYPES = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "fuse.sshfs",
+    "lustre",
+    "gpfs",
+    "ceph",
+    "9p",
+    "afs",
+    "beegfs",
+}
 LOOKUP_CHUNK = 400
 
 
 def digest(value: Json) -> str:
     """SHA-256 (hex) of a JSON value in canonical form."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -81,7 +96,10 @@ class Cache:
             self.path.rename(bad)
             for extra in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + extra).unlink(missing_ok=True)
-            warnings.warn(f"the call cache was damaged; it was set aside as {bad} and starts empty", stacklevel=2)
+            warnings.warn(
+                f"the call cache was damaged; it was set aside as {bad} and starts empty",
+                stacklevel=2,
+            )
             return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
@@ -94,19 +112,25 @@ class Cache:
         return db
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Json]:
-        """The values of those keys that are present; entries that cannot be read count as absent."""
+        """The values of those keys that are present; entries that cannot be read count as
+        absent.
+        """
         wanted = list(dict.fromkeys(keys))
         found: dict[str, Json] = {}
         for start in range(0, len(wanted), LOOKUP_CHUNK):
             chunk = wanted[start : start + LOOKUP_CHUNK]
             marks = ",".join("?" * len(chunk))
             with self._guard():
-                rows = self._db.execute(f"select key, value from calls where key in ({marks})", chunk).fetchall()
+                rows = self._db.execute(
+                    f"select key, value from calls where key in ({marks})", chunk
+                ).fetchall()
             for key, value in rows:
                 try:
                     found[key] = json.loads(value)
                 except ValueError:
-                    warnings.warn(f"a damaged entry of {self.path} is ignored and made anew", stacklevel=2)
+                    warnings.warn(
+                        f"a damaged entry of {self.path} is ignored and made anew", stacklevel=2
+                    )
         return found
 
     def put(self, key: str, kind: str, value: Mapping[str, Json]) -> None:
@@ -115,7 +139,9 @@ class Cache:
         text = text.encode("utf-8", "replace").decode("utf-8")
         now = time.time()
         with self._guard():
-            self._db.execute("insert or replace into calls values (?, ?, ?, ?, ?)", (key, kind, text, now, now))
+            self._db.execute(
+                "insert or replace into calls values (?, ?, ?, ?, ?)", (key, kind, text, now, now)
+            )
 
     def _guard(self) -> _Guard:
         return _Guard(self._lock, self.path)
@@ -123,14 +149,22 @@ class Cache:
     def info(self) -> dict[str, Json]:
         """Path, bytes on disk and number of entries by kind."""
         with self._guard():
-            counts = dict(self._db.execute("select kind, count(*) from calls group by kind order by kind").fetchall())
+            counts = dict(
+                self._db.execute(
+                    "select kind, count(*) from calls group by kind order by kind"
+                ).fetchall()
+            )
         size = sum(
-            p.stat().st_size for s in ("", "-wal") if (p := self.path.with_name(self.path.name + s)).exists()
+            p.stat().st_size
+            for s in ("", "-wal")
+            if (p := self.path.with_name(self.path.name + s)).exists()
         )
         return {"path": str(self.path), "bytes": size, "entries": counts}
 
     def gc(self, older_than_days: float) -> int:
-        """Drop entries made more than so many days ago and give their space back; returns how many."""
+        """Drop entries made more than so many days ago and give their space back; returns how
+        many.
+        """
         limit = time.time() - older_than_days * 86400
         with self._guard():
             gone = self._db.execute("delete from calls where created < ?", (limit,)).rowcount
@@ -152,7 +186,9 @@ class _Guard:
     def __enter__(self) -> None:
         self._lock.acquire()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
         self._lock.release()
         if isinstance(error, sqlite3.Error):
             raise EnvironmentProblem(

@@ -1,5 +1,5 @@
-"""Results as JSON and back. Every result passes through here before a method sees it, fresh or cached, so that a
-resumed run reads the very numbers of an uninterrupted one."""
+"""Results as JSON and back. Every result passes through here before a method sees it, fresh or
+cached, so that a resumed run reads the very numbers of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ def _usage(usage: Usage) -> list[float]:
 def encode(kind: str, result: Any) -> dict[str, Json]:
     """A result of a call of this kind as a JSON object."""
     if isinstance(result, Generation):
-        data: dict[str, Json] = {"text": result.text, "stop": result.stop, "usage": _usage(result.usage)}
+        data: dict[str, Json] = {
+            "text": result.text,
+            "stop": result.stop,
+            "usage": _usage(result.usage),
+        }
         if result.logprobs:
             data["logprobs"] = [_number(x) for x in result.logprobs]
         if result.token_ids:
@@ -42,7 +46,9 @@ def encode(kind: str, result: Any) -> dict[str, Json]:
         return data
     if isinstance(result, Likelihood):
         return {
-            "logprobs": [_number(x) for x in result.logprobs], "greedy": result.greedy, "usage": _usage(result.usage)
+            "logprobs": [_number(x) for x in result.logprobs],
+            "greedy": result.greedy,
+            "usage": _usage(result.usage),
         }
     if isinstance(result, Vector):
         raw = np.ascontiguousarray(result.values, dtype="<f4").tobytes()
@@ -56,7 +62,9 @@ def encode(kind: str, result: Any) -> dict[str, Json]:
 def usage_of(data: dict[str, Json]) -> Usage:
     """The cost recorded with a result."""
     prompt, generated, positions, rolled, flops, seconds = data.get("usage", [0, 0, 0, 0, 0.0, 0.0])
-    return Usage(int(prompt), int(generated), int(positions), int(rolled), float(flops), float(seconds))
+    return Usage(
+        int(prompt), int(generated), int(positions), int(rolled), float(flops), float(seconds)
+    )
 
 
 def decode(kind: str, data: dict[str, Json]) -> Any:
@@ -64,10 +72,14 @@ def decode(kind: str, data: dict[str, Json]) -> Any:
     usage = usage_of(data)
     if kind in ("generate", "joint"):
         return Generation(
-            text=data["text"], stop=data["stop"], usage=usage,
-            logprobs=tuple(data.get("logprobs", ())), token_ids=tuple(data.get("ids", ())),
+            text=data["text"],
+            stop=data["stop"],
+            usage=usage,
+            logprobs=tuple(data.get("logprobs", ())),
+            token_ids=tuple(data.get("ids", ())),
             top=tuple(tuple((text, x) for text, x in step) for step in data.get("top", ())),
-            reasoning=data.get("reasoning", ""), notes=data.get("notes", {}),
+            reasoning=data.get("reasoning", ""),
+            notes=data.get("notes", {}),
         )
     if kind == "loglikelihood":
         return Likelihood(tuple(data["logprobs"]), data["greedy"], usage)

@@ -1,7 +1,7 @@
 """The engine: cache look-up, grouping, dispatch, and results in input order.
 
-`submit` may be called from any thread. A call that is already in flight for somebody else is awaited, not repeated.
-Every finished call is committed to the cache before anybody sees its result.
+`submit` may be called from any thread. A call that is already in flight for somebody else is
+awaited, not repeated. Every finished call is committed to the cache before anybody sees its result.
 """
 
 from __future__ import annotations
@@ -190,8 +190,13 @@ class Engine:
         self._batches[self._counter] = (job, calls)
         specs = calls[0].specs or (calls[0].spec,)
         return Batch(
-            id=self._counter, kind=job.kind, specs=specs, payloads=tuple(c.payload for c in calls),
-            closed=closed, listens=job.listener is not None, extra=job.extra,
+            id=self._counter,
+            kind=job.kind,
+            specs=specs,
+            payloads=tuple(c.payload for c in calls),
+            closed=closed,
+            listens=job.listener is not None,
+            extra=job.extra,
         )
 
     def _on_event(self, event: Event) -> None:
@@ -221,10 +226,13 @@ class Engine:
             self.fresh_calls += 1
             over = self._max_fresh is not None and self.fresh_calls > self._max_fresh
         if over:
-            self._fail([call], EnvironmentProblem(
-                f"the limit of {self._max_fresh} new model calls is reached (engine.max_calls); raise it and run"
-                " the same command again to go on"
-            ))
+            self._fail(
+                [call],
+                EnvironmentProblem(
+                    f"the limit of {self._max_fresh} new model calls is reached (engine.max_calls); raise it and run"
+                    " the same command again to go on"
+                ),
+            )
             return
         try:
             self.cache.put(call.key, kind, data)
@@ -238,7 +246,13 @@ class Engine:
             self.progress.finished(call.stage, codec.usage_of(data).generated_tokens)
 
     def _deliver(
-        self, kind: Kind, call: Call, data: dict[str, Json], waiters: Sequence[tuple[_Waiter, int]], *, cached: bool
+        self,
+        kind: Kind,
+        call: Call,
+        data: dict[str, Json],
+        waiters: Sequence[tuple[_Waiter, int]],
+        *,
+        cached: bool,
     ) -> None:
         for waiter, index in waiters:
             asked = waiter.job.calls[index]
@@ -246,7 +260,9 @@ class Engine:
                 if waiter.job.meter is not None:
                     waiter.job.meter.on_call(kind, asked, data, cached=cached)
             except OSError as error:
-                waiter.fail(EnvironmentProblem(f"cannot write the run folder: {error}; free disk space"))
+                waiter.fail(
+                    EnvironmentProblem(f"cannot write the run folder: {error}; free disk space")
+                )
                 continue
             waiter.put(index, codec.decode(kind, data))
 
@@ -269,14 +285,15 @@ def _complete(key: str, data: dict[str, Json], job: Job) -> bool:
 def _exact(call: Call) -> bool:
     """Whether the call's numbers do not depend on its batch: float32, or nothing computed here."""
     specs = call.specs or (call.spec,)
-    return all(spec.dtype == "float32" or spec.path is None and not spec.parents for spec in specs)
+    return all(spec.dtype == "float32" or (spec.path is None and not spec.parents) for spec in specs)
 
 
 def _groups(job: Job, calls: list[Call], fresh: set[str]) -> list[tuple[list[Call], bool]]:
     """Batches of calls that share a loaded base, and whether they must be alone in their batch.
 
-    Where numbers depend on the batch (not float32) batches are cut from the whole request list, cached calls
-    included, and a batch with anything missing is run whole: so a resumed run repeats an uninterrupted one.
+    Where numbers depend on the batch (not float32) batches are cut from the whole request list,
+    cached calls included, and a batch with anything missing is run whole: so a resumed run repeats
+    an uninterrupted one.
     """
     groups: dict[str, list[Call]] = {}
     for call in calls:

@@ -1,4 +1,6 @@
-"""What travels between the engine and its workers: batches of work one way, events the other; all picklable."""
+"""What travels between the engine and its workers: batches of work one way, events the other; all
+picklable.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""What a call is: the key under which its result is cached, the seed of its random stream, and its log line.
+"""What a call is: the key under which its result is cached, the seed of its random stream, and its
+log line.
 
-A key covers everything that can change the result and nothing else: no alias, query id, stage, batch size or device.
+A key covers everything that can change the result and nothing else: no alias, query id, stage,
+batch size or device.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ def renderer_of(folder: Path) -> Renderer:
 
 def folder_of(spec: ModelSpec) -> Path | None:
     """The folder whose tokenizer and template a model uses; None for hosted and scripted models."""
-    return spec.path if spec.path is not None else folder_of(spec.parents[0]) if spec.parents else None
+    return (
+        spec.path if spec.path is not None else folder_of(spec.parents[0]) if spec.parents else None
+    )
 
 
 def prompt_json(prompt: Prompt) -> Json:
@@ -48,14 +52,18 @@ def rendered(spec: ModelSpec, prompt: Prompt, prefix: str = "") -> list[int] | N
 
 
 def spare_tokens(spec: ModelSpec, prompt: Prompt, max_tokens: int, prefix: str = "") -> int | None:
-    """How many tokens of the context are left over after the prompt and the answer; None = unknown."""
+    """How many tokens of the context are left over after the prompt and the answer; None =
+    unknown.
+    """
     if spec.facts is None or not spec.facts.context:
         return None
     ids = rendered(spec, prompt, prefix)
     return None if ids is None else spec.facts.context - len(ids) - max_tokens
 
 
-def _identity(spec: ModelSpec, prompt: Prompt, prefix: str, ids: list[int] | None) -> dict[str, Json]:
+def _identity(
+    spec: ModelSpec, prompt: Prompt, prefix: str, ids: list[int] | None
+) -> dict[str, Json]:
     shown = ids if ids is not None else prompt_json(prompt)
     return {"v": KEY_VERSION, "model": spec.fingerprint, "prompt": shown, "prefix": prefix}
 
@@ -86,48 +94,94 @@ def generate_call(spec: ModelSpec, request: Request, seed: int, draw: int) -> Ca
     identity = _identity(spec, request.prompt, request.prefix, ids)
     identity |= {"kind": "generate", "sampling": sampling_json(request.sampling, random)}
     key = digest(identity)
-    shown = {"prompt": prompt_json(request.prompt), "prefix": request.prefix, "sampling": identity["sampling"]}
+    shown = {
+        "prompt": prompt_json(request.prompt),
+        "prefix": request.prefix,
+        "sampling": identity["sampling"],
+    }
     return Call(
-        key=key, payload=Row(request, spec, bytes.fromhex(key)), spec=spec, size=len(ids or ()),
-        query_id=request.query_id, stage=request.stage, shown=shown,
+        key=key,
+        payload=Row(request, spec, bytes.fromhex(key)),
+        spec=spec,
+        size=len(ids or ()),
+        query_id=request.query_id,
+        stage=request.stage,
+        shown=shown,
     )
 
 
 def pair_call(kind: str, pair: Pair, query_id: str, stage: str) -> Call:
     """The likelihood or the reward of a continuation."""
     ids = rendered(pair.spec, pair.prompt, pair.prefix)
-    identity = _identity(pair.spec, pair.prompt, pair.prefix, ids) | {"kind": kind, "text": pair.text}
+    identity = _identity(pair.spec, pair.prompt, pair.prefix, ids) | {
+        "kind": kind,
+        "text": pair.text,
+    }
     shown = {"prompt": prompt_json(pair.prompt), "prefix": pair.prefix, "text": pair.text}
     return Call(
-        key=digest(identity), payload=pair, spec=pair.spec, size=len(ids or ()) + len(pair.text) // 4,
-        query_id=query_id, stage=stage, shown=shown,
+        key=digest(identity),
+        payload=pair,
+        spec=pair.spec,
+        size=len(ids or ()) + len(pair.text) // 4,
+        query_id=query_id,
+        stage=stage,
+        shown=shown,
     )
 
 
 def embedding_call(item: Embedding, query_id: str, stage: str) -> Call:
     """The vector of a text."""
-    identity = {"v": KEY_VERSION, "kind": "embed", "at": item.at, "model": item.spec.fingerprint, "text": item.text}
+    identity = {
+        "v": KEY_VERSION,
+        "kind": "embed",
+        "at": item.at,
+        "model": item.spec.fingerprint,
+        "text": item.text,
+    }
     return Call(
-        key=digest(identity), payload=item, spec=item.spec, size=len(item.text),
-        query_id=query_id, stage=stage, shown={"text": item.text, "at": item.at},
+        key=digest(identity),
+        payload=item,
+        spec=item.spec,
+        size=len(item.text),
+        query_id=query_id,
+        stage=stage,
+        shown={"text": item.text, "at": item.at},
     )
 
 
 def joint_call(
     specs: Sequence[ModelSpec], row: JointRow, identity: dict[str, Any], random: Json, stage: str
 ) -> Call:
-    """A joint generation; `identity` names the method, its version, hyperparameters and state digest."""
+    """A joint generation; `identity` names the method, its version, hyperparameters and state
+    digest.
+    """
     ids = [rendered(spec, prompt) for spec, prompt in zip(specs, row.prompts, strict=True)]
     for spec, own in zip(specs, ids, strict=True):
         _check_length(spec, own, row.sampling.max_tokens, row.query_id)
     full = {
-        "v": KEY_VERSION, "kind": "joint", "models": [s.fingerprint for s in specs], **identity,
-        "prompts": [own if own is not None else prompt_json(p) for own, p in zip(ids, row.prompts, strict=True)],
+        "v": KEY_VERSION,
+        "kind": "joint",
+        "models": [s.fingerprint for s in specs],
+        **identity,
+        "prompts": [
+            own if own is not None else prompt_json(p)
+            for own, p in zip(ids, row.prompts, strict=True)
+        ],
         "sampling": sampling_json(row.sampling, random),
     }
     key = digest(full)
-    shown = {"prompts": [prompt_json(p) for p in row.prompts], "sampling": full["sampling"], **identity}
+    shown = {
+        "prompts": [prompt_json(p) for p in row.prompts],
+        "sampling": full["sampling"],
+        **identity,
+    }
     return Call(
-        key=key, payload=replace(row, seed=bytes.fromhex(key)), spec=specs[0], specs=tuple(specs),
-        size=max((len(own) for own in ids if own), default=0), query_id=row.query_id, stage=stage, shown=shown,
+        key=key,
+        payload=replace(row, seed=bytes.fromhex(key)),
+        spec=specs[0],
+        specs=tuple(specs),
+        size=max((len(own) for own in ids if own), default=0),
+        query_id=row.query_id,
+        stage=stage,
+        shown=shown,
     )

@@ -64,13 +64,17 @@ def price_of(call: Call, usage: Usage) -> float:
 class Ledger:
     """Counts the distinct calls of one run; thread-safe."""
 
-    def __init__(self, record: Callable[[Kind, Call, Mapping[str, Json]], None] | None = None) -> None:
+    def __init__(
+        self, record: Callable[[Kind, Call, Mapping[str, Json]], None] | None = None
+    ) -> None:
         self._lock = threading.Lock()
         self._seen: dict[str, Purpose] = {}
         self._tallies: dict[tuple[Purpose, str, str], Tally] = {}
         self._record = record
 
-    def count(self, purpose: Purpose, kind: Kind, call: Call, data: Mapping[str, Json], *, cached: bool) -> None:
+    def count(
+        self, purpose: Purpose, kind: Kind, call: Call, data: Mapping[str, Json], *, cached: bool
+    ) -> None:
         """Count a call unless this run has counted its key."""
         with self._lock:
             if call.key in self._seen:

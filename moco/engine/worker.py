@@ -1,7 +1,8 @@
 """A worker: loads models, keeps them, and runs batches on them one after another on its own thread.
 
-Generation rows of later batches on the same base join the running one; a batch of another base waits. When weights
-would pass the memory limit, the least recently used model without waiting work leaves.
+Generation rows of later batches on the same base join the running one; a batch of another base
+waits. When weights would pass the memory limit, the least recently used model without waiting work
+leaves.
 """
 
 from __future__ import annotations
@@ -142,7 +143,14 @@ class Worker:
 
     def _train(self, batch: Batch) -> None:
         for index, item in enumerate(batch.payloads):
-            self._emit(Event("done", batch.id, index, batch.extra.train(batch.specs[0], item, self.settings.devices[0])))
+            self._emit(
+                Event(
+                    "done",
+                    batch.id,
+                    index,
+                    batch.extra.train(batch.specs[0], item, self.settings.devices[0]),
+                )
+            )
 
     def _deliver(self, batch: Batch, results: Sequence[Any]) -> None:
         for index, result in enumerate(results):
@@ -175,15 +183,21 @@ class Worker:
             if key not in needed:
                 self._loaded.pop(key).close()
         if size > limit:
-            raise MocoError(f"one model needs {size:,} bytes, engine.memory allows {limit:,}; raise engine.memory")
+            raise MocoError(
+                f"one model needs {size:,} bytes, engine.memory allows {limit:,}; raise engine.memory"
+            )
 
 
 class _WorkerFeed:
-    """Gives a running back end the rows of its batch, and of later open batches on the same base."""
+    """Gives a running back end the rows of its batch, and of later open batches on the same
+    base.
+    """
 
     def __init__(self, worker: Worker, batch: Batch) -> None:
         self._worker, self._batch = worker, batch
-        self._waiting: deque[tuple[Batch, int]] = deque((batch, i) for i in range(len(batch.payloads)))
+        self._waiting: deque[tuple[Batch, int]] = deque(
+            (batch, i) for i in range(len(batch.payloads))
+        )
         self._where: dict[int, tuple[Batch, int]] = {}
 
     def take(self, room: int) -> list[Row]:
@@ -201,7 +215,11 @@ class _WorkerFeed:
         worker = self._worker
         with worker._lock:
             for other in list(worker._pending):
-                if other.kind == "generate" and not other.closed and other.base_key == self._batch.base_key:
+                if (
+                    other.kind == "generate"
+                    and not other.closed
+                    and other.base_key == self._batch.base_key
+                ):
                     worker._pending.remove(other)
                     worker._active.append(other)
                     self._waiting.extend((other, i) for i in range(len(other.payloads)))

@@ -1,7 +1,8 @@
 """What a method is: a frozen model of its hyperparameters with `fit` and `predict`.
 
-A method is a pure function of (pool, queries, state). It never loads, batches, caches, seeds, prints or writes files;
-every model call goes through the pool. Its file's name is its registered name.
+A method is a pure function of (pool, queries, state). It never loads, batches, caches, seeds,
+prints or writes files; every model call goes through the pool. Its file's name is its registered
+name.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ class Method(BaseModel, ABC, Generic[StateT]):
         return None
 
     @abstractmethod
-    def predict(self, pool: Pool, queries: Sequence[Query], state: StateT | None) -> list[Prediction]:
+    def predict(
+        self, pool: Pool, queries: Sequence[Query], state: StateT | None
+    ) -> list[Prediction]:
         """One prediction per query, in order."""
 
 
@@ -87,7 +90,9 @@ class JointMethod(Method[StateT]):
     def write(self, session: JointSession, state: Json) -> None:
         """Write every row's answer; runs on the worker that holds the models."""
 
-    def predict(self, pool: Pool, queries: Sequence[Query], state: StateT | None) -> list[Prediction]:
+    def predict(
+        self, pool: Pool, queries: Sequence[Query], state: StateT | None
+    ) -> list[Prediction]:
         """All members of the pool write each answer."""
         texts = pool.joint(queries, self, state)
         return [
@@ -97,7 +102,9 @@ class JointMethod(Method[StateT]):
 
 
 class LogitMethod(JointMethod[StateT]):
-    """The lock-step case: at each step one distribution is made of the members' next-token logits."""
+    """The lock-step case: at each step one distribution is made of the members' next-token
+    logits.
+    """
 
     @abstractmethod
     def combine(self, logits: Sequence[torch.Tensor], state: Json) -> torch.Tensor:
@@ -109,7 +116,8 @@ class LogitMethod(JointMethod[StateT]):
 
 
 def dev_best(pool: Pool, dev: Dev) -> tuple[str, dict[str, float]]:
-    """The member of the best mean dev score (first in pool order on ties), and every member's score.
+    """The member of the best mean dev score (first in pool order on ties), and every member's
+    score.
 
     Without dev questions the first member stands in and there are no scores.
     """
@@ -129,8 +137,14 @@ def hyperparameters(cls: type[Method[Any]]) -> dict[str, dict[str, Json]]:
     schema = cls.model_json_schema()
     result: dict[str, dict[str, Json]] = {}
     for name, entry in schema.get("properties", {}).items():
-        kind = entry.get("type") or entry.get("enum") or [o.get("type") for o in entry.get("anyOf", [])]
+        kind = (
+            entry.get("type")
+            or entry.get("enum")
+            or [o.get("type") for o in entry.get("anyOf", [])]
+        )
         result[name] = {
-            "type": kind, "default": entry.get("default"), "description": entry.get("description", ""),
+            "type": kind,
+            "default": entry.get("default"),
+            "description": entry.get("description", ""),
         }
     return result

@@ -1,4 +1,6 @@
-"""Voting in one place: answers cluster by the scorer's own equivalence; who gave no answer has no vote."""
+"""Voting in one place: answers cluster by the scorer's own equivalence; who gave no answer has no
+vote.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ def read(generations: Sequence[Generation], query: Query) -> list[Answer]:
 
 
 def winners(answers: Sequence[Answer], weights: Sequence[float]) -> list[int]:
-    """The leaders (first voters) of the clusters of greatest weight; several on a tie, none if nobody answered."""
+    """The leaders (first voters) of the clusters of greatest weight; several on a tie, none if
+    nobody answered.
+    """
     groups = cluster(answers)
     if not groups:
         return []

@@ -13,7 +13,9 @@ from moco.types import Json
 
 
 class JsonLines:
-    """An append-only file of JSON objects, one per key; a key that is there is not written again."""
+    """An append-only file of JSON objects, one per key; a key that is there is not written
+    again.
+    """
 
     def __init__(self, path: Path, key_of: Callable[[Mapping[str, Json]], Any]) -> None:
         self.path = path
@@ -65,7 +67,9 @@ def _parse(raw: bytes) -> dict[str, Json] | None:
 
 
 def repair(path: Path) -> list[dict[str, Json]]:
-    """The file's good records; a torn last line is dropped, a damaged earlier one sets the old file aside as .bad."""
+    """The file's good records; a torn last line is dropped, a damaged earlier one sets the old
+    file aside as .bad.
+    """
     if not path.exists():
         return []
     lines = path.read_bytes().splitlines(keepends=True)

@@ -1,4 +1,6 @@
-"""The folder of one run: config, manifest, state, samples, calls, report, log; locked by one process at a time."""
+"""The folder of one run: config, manifest, state, samples, calls, report, log; locked by one
+process at a time.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ LOG = logging.getLogger("moco")
 
 def folder_name(method: str, task: str, digest: str) -> str:
     """`<method>-<task>-<digest8>`."""
-    safe = "".join(c if c.isalnum() or c in "._" else "_" for c in f"{method}-{task}".replace("-", "\0"))
+    safe = "".join(
+        c if c.isalnum() or c in "._" else "_" for c in f"{method}-{task}".replace("-", "\0")
+    )
     return f"{safe.replace(chr(0), '-')}".replace("_" * 3, "_")[:100] + f"-{digest[:8]}"
 
 
@@ -35,7 +39,9 @@ class RunDir:
         with friendly(path):
             path.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(path)
-            self.samples = JsonLines(path / "samples.jsonl", lambda r: (r.get("query_id"), r.get("draw")))
+            self.samples = JsonLines(
+                path / "samples.jsonl", lambda r: (r.get("query_id"), r.get("draw"))
+            )
             self.calls = JsonLines(path / "calls.jsonl", lambda r: r.get("key"))
             self._handler = logging.FileHandler(path / "log.txt", encoding="utf-8")
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -46,7 +52,10 @@ class RunDir:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
     ) -> None:
         if error is not None:
             LOG.error("stopped: %s", error, exc_info=(type(error), error, trace))
@@ -74,10 +83,18 @@ class RunDir:
             return
         usage = data.get("usage", [0] * 6)
         record: dict[str, Json] = {
-            "key": call.key, "kind": kind, "model": call.spec.name, "query_id": call.query_id, "stage": call.stage,
+            "key": call.key,
+            "kind": kind,
+            "model": call.spec.name,
+            "query_id": call.query_id,
+            "stage": call.stage,
             **(call.shown or {}),
-            "text": data.get("text", (call.shown or {}).get("text", "")), "stop": data.get("stop", ""),
-            "prompt_tokens": usage[0], "generated_tokens": usage[1], "positions": usage[2], "seconds": usage[5],
+            "text": data.get("text", (call.shown or {}).get("text", "")),
+            "stop": data.get("stop", ""),
+            "prompt_tokens": usage[0],
+            "generated_tokens": usage[1],
+            "positions": usage[2],
+            "seconds": usage[5],
         }
         if call.specs:
             record["models"] = [s.name for s in call.specs]

@@ -16,7 +16,9 @@ from moco.prompts import replace_last_user
 from moco.types import Generation, Json, Prediction, Query, Request, Sampling
 
 ASK = "Before that, on a line of its own, say how sure you are: Confidence: sure, or Confidence: unsure."
-SAID = re.compile(r"^[ \t*_]*confidence[ \t*_]*:[ \t*_]*(sure|unsure)\b.*$\n?", re.IGNORECASE | re.MULTILINE)
+SAID = re.compile(
+    r"^[ \t*_]*confidence[ \t*_]*:[ \t*_]*(sure|unsure)\b.*$\n?", re.IGNORECASE | re.MULTILINE
+)
 """The line that `ASK` asks for; it is read, then taken out of the answer."""
 
 
@@ -27,14 +29,17 @@ class State(TypedDict):
 
 
 class Cascade(Method[State]):
-    """Members answer in order; a question is passed on while the answer's confidence is below the level's threshold.
+    """Members answer in order; a question is passed on while the answer's confidence is below the
+    level's threshold.
 
-    Confidence is the geometric mean probability of the emitted tokens (temperature 1, the answer's own tokens only),
-    or what the model says of itself. The last member's answers are always taken.
+    Confidence is the geometric mean probability of the emitted tokens (temperature 1, the answer's
+    own tokens only), or what the model says of itself. The last member's answers are always taken.
     """
 
     level: ClassVar[Level] = "api"
-    paper: ClassVar[str] = "Chen, Zaharia, Zou 2023, arXiv 2305.05176 (FrugalGPT); Gupta et al. 2024, arXiv 2404.10136"
+    paper: ClassVar[str] = (
+        "Chen, Zaharia, Zou 2023, arXiv 2305.05176 (FrugalGPT); Gupta et al. 2024, arXiv 2404.10136"
+    )
     requires: ClassVar[Requires] = Requires(min_models=2)
     idempotent: ClassVar[bool] = True
 
@@ -43,9 +48,13 @@ class Cascade(Method[State]):
     mode: Literal["logprob", "ask"] = "logprob"
     """Where confidence comes from: token log-probabilities, or the model's own words."""
     thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
-    """Fixed confidence thresholds, one per member but the last; unset = from dev by `percentage`."""
+    """Fixed confidence thresholds, one per member but the last; unset = from dev by
+    `percentage`.
+    """
     percentage: float = Field(default=0.5, ge=0, le=1)
-    """Share of dev questions that a level passes on: the threshold is this quantile of its dev confidences."""
+    """Share of dev questions that a level passes on: the threshold is this quantile of its dev
+    confidences.
+    """
 
     def needs(self) -> Requires:
         """Log-probabilities and dev only where they are used."""
@@ -56,17 +65,31 @@ class Cascade(Method[State]):
     def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """The order must name members, the thresholds match their number."""
         found = [
-            Problem("method.order", f"no pool member is called '{name[:80]}'", "members: " + ", ".join(facts))
-            for name in self.order if name not in facts
+            Problem(
+                "method.order",
+                f"no pool member is called '{name[:80]}'",
+                "members: " + ", ".join(facts),
+            )
+            for name in self.order
+            if name not in facts
         ]
         if len(set(self.order)) < len(self.order):
             found.append(Problem("method.order", "names a member twice"))
         if len(self.order) == 1:
-            found.append(Problem("method.order", "names one member", "name at least two, or none for pool order"))
+            found.append(
+                Problem(
+                    "method.order", "names one member", "name at least two, or none for pool order"
+                )
+            )
         levels = len(self.order or facts) - 1
         if self.thresholds is not None and len(self.thresholds) != levels:
-            found.append(Problem("method.thresholds", f"has {len(self.thresholds)} values, the cascade {levels}",
-                                 "give one for each member but the last"))
+            found.append(
+                Problem(
+                    "method.thresholds",
+                    f"has {len(self.thresholds)} values, the cascade {levels}",
+                    "give one for each member but the last",
+                )
+            )
         return found
 
     def fit(self, pool: Pool, dev: Dev) -> State:
@@ -77,9 +100,15 @@ class Cascade(Method[State]):
         if self.mode == "ask":
             return {"thresholds": [0.5] * (len(levels) - 1)}
         answers = pool.of(levels[:-1]).ask_all(dev.queries)
-        return {"thresholds": [quantile([confidence(g) for g in own], self.percentage) for own in answers]}
+        return {
+            "thresholds": [
+                quantile([confidence(g) for g in own], self.percentage) for own in answers
+            ]
+        }
 
-    def predict(self, pool: Pool, queries: Sequence[Query], state: State | None) -> list[Prediction]:
+    def predict(
+        self, pool: Pool, queries: Sequence[Query], state: State | None
+    ) -> list[Prediction]:
         """Level by level, each with the questions that are still open."""
         levels = self.order or tuple(pool.names)
         thresholds = [*(state or self.fit(pool, _NO_DEV))["thresholds"], 0.0]
@@ -102,8 +131,13 @@ class Cascade(Method[State]):
         if self.mode == "logprob" or last:
             return pool.of([name]).ask_all(queries)[0]
         requests = [
-            Request(name, replace_last_user(q.prompt, _with_ask(q)), pool.context.sampling, query_id=q.id,
-                    stage="ask confidence")
+            Request(
+                name,
+                replace_last_user(q.prompt, _with_ask(q)),
+                pool.context.sampling,
+                query_id=q.id,
+                stage="ask confidence",
+            )
             for q in queries
         ]
         return pool.generate(requests)
@@ -125,7 +159,9 @@ def _with_ask(query: Query) -> str:
 
 
 def confidence(generation: Generation) -> float:
-    """exp of the mean log-probability of the emitted tokens, rounded to 4 decimals; 0 for an empty answer."""
+    """exp of the mean log-probability of the emitted tokens, rounded to 4 decimals; 0 for an empty
+    answer.
+    """
     if not generation.logprobs:
         return 0.0
     return round(math.exp(math.fsum(generation.logprobs) / len(generation.logprobs)), 4)

@@ -31,7 +31,9 @@ class BestSingle(Method[State]):
         member, scores = dev_best(pool, dev)
         return {"member": member, "scores": scores}
 
-    def predict(self, pool: Pool, queries: Sequence[Query], state: State | None) -> list[Prediction]:
+    def predict(
+        self, pool: Pool, queries: Sequence[Query], state: State | None
+    ) -> list[Prediction]:
         """The chosen member's plain answers."""
         member = state["member"] if state else pool.names[0]
         answers = pool.of([member]).ask_all(queries)[0]

@@ -24,10 +24,11 @@ class State(TypedDict):
 
 
 class SelfConsistency(Method[State]):
-    """One member is sampled k times and the most frequent answer wins; ties go to the earliest draw.
+    """One member is sampled k times and the most frequent answer wins; ties go to the earliest
+    draw.
 
-    The baseline at equal cost for every method that calls several models. Open answers, which do not repeat, are
-    decided by the text most like the others.
+    The baseline at equal cost for every method that calls several models. Open answers, which do
+    not repeat, are decided by the text most like the others.
     """
 
     level: ClassVar[Level] = "baseline"
@@ -49,22 +50,36 @@ class SelfConsistency(Method[State]):
         """Sampling at temperature 0 gives k equal texts."""
         found = []
         if self.temperature == 0:
-            found.append(Problem("method.temperature", "0 makes all samples equal", "set it above 0, such as 0.7"))
+            found.append(
+                Problem(
+                    "method.temperature", "0 makes all samples equal", "set it above 0, such as 0.7"
+                )
+            )
         if self.member != DEV_BEST and self.member not in facts:
-            found.append(Problem("method.member", f"no pool member is called '{self.member[:80]}'",
-                                 "members: " + ", ".join(facts)))
+            found.append(
+                Problem(
+                    "method.member",
+                    f"no pool member is called '{self.member[:80]}'",
+                    "members: " + ", ".join(facts),
+                )
+            )
         return found
 
     def fit(self, pool: Pool, dev: Dev) -> State:
         """Find the member, on dev if need be."""
         return {"member": dev_best(pool, dev)[0] if self.member == DEV_BEST else self.member}
 
-    def predict(self, pool: Pool, queries: Sequence[Query], state: State | None) -> list[Prediction]:
+    def predict(
+        self, pool: Pool, queries: Sequence[Query], state: State | None
+    ) -> list[Prediction]:
         """Sample and vote."""
         name = state["member"] if state else pool.names[0]
         sampling = replace(pool.context.sampling, temperature=self.temperature)
         alone = pool.of([name])
-        draws = [alone.ask_all(queries, sampling=sampling, draw=d, stage="sample")[0] for d in range(self.k)]
+        draws = [
+            alone.ask_all(queries, sampling=sampling, draw=d, stage="sample")[0]
+            for d in range(self.k)
+        ]
         return [
             self._vote(query, [own[i] for own in draws], name) for i, query in enumerate(queries)
         ]
@@ -77,4 +92,6 @@ class SelfConsistency(Method[State]):
         else:
             chosen, support = votes.medoid([g.text for g in samples]), 0
         notes = {"votes": support, "samples": len(samples)}
-        return Prediction(query.id, samples[chosen].text, by=(name,), stop=samples[chosen].stop, notes=notes)
+        return Prediction(
+            query.id, samples[chosen].text, by=(name,), stop=samples[chosen].stop, notes=notes
+        )

@@ -24,10 +24,19 @@ class SingleModel(Method[None]):
     def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """The member must exist, or the pool must leave no choice."""
         if self.member and self.member not in facts:
-            return [Problem("method.member", f"no pool member is called '{self.member[:80]}'",
-                            "members: " + ", ".join(facts))]
+            return [
+                Problem(
+                    "method.member",
+                    f"no pool member is called '{self.member[:80]}'",
+                    "members: " + ", ".join(facts),
+                )
+            ]
         if not self.member and len(facts) > 1:
-            return [Problem("method.member", f"the pool has {len(facts)} members", "say which one answers")]
+            return [
+                Problem(
+                    "method.member", f"the pool has {len(facts)} members", "say which one answers"
+                )
+            ]
         return []
 
     def predict(self, pool: Pool, queries: Sequence[Query], state: None) -> list[Prediction]:

@@ -27,19 +27,25 @@ class State(TypedDict):
 class MajorityVote(Method[State]):
     """Plurality vote over the members' answers, clustered by the scorer's own equivalence.
 
-    Who gave no answer has no vote. The text returned is a full answer of the winning cluster, from its best member on
-    dev. Open answers are decided by the text most like the others.
+    Who gave no answer has no vote. The text returned is a full answer of the winning cluster, from
+    its best member on dev. Open answers are decided by the text most like the others.
     """
 
     level: ClassVar[Level] = "text"
-    paper: ClassVar[str] = "Wang et al. 2022, arXiv 2203.11171 (self-consistency, here across models)"
+    paper: ClassVar[str] = (
+        "Wang et al. 2022, arXiv 2203.11171 (self-consistency, here across models)"
+    )
     requires: ClassVar[Requires] = Requires(min_models=2)
     idempotent: ClassVar[bool] = True
 
     tie: Literal["dev", "order", "random"] = "dev"
-    """Who wins a tie: the cluster with the best member on dev, the first member in pool order, or a seeded draw."""
+    """Who wins a tie: the cluster with the best member on dev, the first member in pool order, or
+    a seeded draw.
+    """
     weights: Literal["uniform", "dev"] = "uniform"
-    """Equal votes, or log-odds of each member's smoothed dev accuracy (members at chance have no weight)."""
+    """Equal votes, or log-odds of each member's smoothed dev accuracy (members at chance have no
+    weight).
+    """
     k: int = Field(default=1, ge=1, le=1000)
     """Samples per member."""
     temperature: float = Field(default=0.7, ge=0, le=10)
@@ -52,7 +58,11 @@ class MajorityVote(Method[State]):
     def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """k samples at temperature 0 are equal."""
         if self.k > 1 and self.temperature == 0:
-            return [Problem("method.temperature", "0 makes a member's k samples equal", "set it above 0")]
+            return [
+                Problem(
+                    "method.temperature", "0 makes a member's k samples equal", "set it above 0"
+                )
+            ]
         return []
 
     def fit(self, pool: Pool, dev: Dev) -> State:
@@ -61,7 +71,9 @@ class MajorityVote(Method[State]):
             return {"scores": dev_best(pool, dev)[1]}
         return {"scores": {}}
 
-    def predict(self, pool: Pool, queries: Sequence[Query], state: State | None) -> list[Prediction]:
+    def predict(
+        self, pool: Pool, queries: Sequence[Query], state: State | None
+    ) -> list[Prediction]:
         """Ask everybody, then vote."""
         scores = state["scores"] if state else {}
         voters: list[str] = []
@@ -79,7 +91,12 @@ class MajorityVote(Method[State]):
         return replace(pool.context.sampling, temperature=self.temperature) if self.k > 1 else None
 
     def _vote(
-        self, query: Query, voters: Sequence[str], texts: Sequence[Generation], scores: Mapping[str, float], seed: int
+        self,
+        query: Query,
+        voters: Sequence[str],
+        texts: Sequence[Generation],
+        scores: Mapping[str, float],
+        seed: int,
     ) -> Prediction:
         answers = votes.read(texts, query)
         options = len(query.choices) or 2
@@ -88,7 +105,9 @@ class MajorityVote(Method[State]):
         if not leaders:
             chosen = votes.medoid([g.text for g in texts])
             notes = {"votes": 0, "voters": len(voters)}
-            return Prediction(query.id, texts[chosen].text, (voters[chosen],), texts[chosen].stop, notes)
+            return Prediction(
+                query.id, texts[chosen].text, (voters[chosen],), texts[chosen].stop, notes
+            )
         leader = self._break_tie(query, leaders, answers, voters, scores, seed)
         group = votes.supporters(answers, leader)
         chosen = max(group, key=lambda i: (scores.get(voters[i], 0.0), -i))
@@ -97,7 +116,9 @@ class MajorityVote(Method[State]):
         return Prediction(query.id, texts[chosen].text, by, texts[chosen].stop, notes)
 
     def _weight(self, score: float | None, options: int) -> float:
-        """log(a (m − 1) / (1 − a)) of the smoothed dev accuracy a with m options, at least 0; 1 for equal votes."""
+        """log(a (m − 1) / (1 − a)) of the smoothed dev accuracy a with m options, at least 0; 1
+        for equal votes.
+        """
         if self.weights == "uniform" or score is None:
             return 1.0
         a = min(max(score, 0.02), 0.98)

@@ -35,14 +35,18 @@ class _Talk:
 
 
 class MultiagentRefine(Method[State]):
-    """Every member answers, then for some rounds revises its answer given all members' previous ones.
+    """Every member answers, then for some rounds revises its answer given all members' previous
+    ones.
 
-    Answers are shown anonymously and in an order shuffled per question, the same for all members. A question leaves
-    the discussion as soon as all members agree. The last round is decided by vote, or by one member that summarises.
+    Answers are shown anonymously and in an order shuffled per question, the same for all members.
+    A question leaves the discussion as soon as all members agree. The last round is decided by
+    vote, or by one member that summarises.
     """
 
     level: ClassVar[Level] = "text"
-    paper: ClassVar[str] = "Du et al. 2023, arXiv 2305.14325 (multiagent debate); Madaan et al. 2023, arXiv 2303.17651"
+    paper: ClassVar[str] = (
+        "Du et al. 2023, arXiv 2305.14325 (multiagent debate); Madaan et al. 2023, arXiv 2303.17651"
+    )
     requires: ClassVar[Requires] = Requires(
         min_models=2, roles={"aggregator": RoleNeed(Access.TEXT, default="dev-best")}
     )
@@ -51,19 +55,23 @@ class MultiagentRefine(Method[State]):
     round: int = Field(default=2, ge=1, le=20)
     """Rounds in all, the first answers included; 1 = no refinement."""
     final: Literal["auto", "vote", "summarizer"] = "auto"
-    """How the last round is decided: a vote, one member that summarises, or (auto) a vote wherever answers can be
-    compared and a summary elsewhere."""
+    """How the last round is decided: a vote, one member that summarises, or (auto) a vote wherever
+    answers can be compared and a summary elsewhere."""
     stop_on_consensus: bool = True
     """Whether a question on which all members agree leaves the discussion."""
     history: Literal["last", "full"] = "last"
     """Whether members see the previous round only, or all of them."""
 
     def fit(self, pool: Pool, dev: Dev) -> State:
-        """The member that is best on dev breaks ties, and summarises unless the role aggregator is given."""
+        """The member that is best on dev breaks ties, and summarises unless the role aggregator is
+        given.
+        """
         best, scores = dev_best(pool, dev)
         return {"best": best, "scores": scores}
 
-    def predict(self, pool: Pool, queries: Sequence[Query], state: State | None) -> list[Prediction]:
+    def predict(
+        self, pool: Pool, queries: Sequence[Query], state: State | None
+    ) -> list[Prediction]:
         """First answers, rounds of refinement, then the decision."""
         known = state or {"best": pool.names[0], "scores": {}}
         first = pool.ask_all(queries)
@@ -80,8 +88,11 @@ class MultiagentRefine(Method[State]):
     def _refine(self, pool: Pool, talks: Sequence[_Talk], number: int) -> None:
         requests = [
             Request(
-                model.name, self._prompt(pool, talk, member, number), pool.context.sampling,
-                query_id=talk.query.id, stage=f"round {number + 1}",
+                model.name,
+                self._prompt(pool, talk, member, number),
+                pool.context.sampling,
+                query_id=talk.query.id,
+                stage=f"round {number + 1}",
             )
             for talk in talks
             for member, model in enumerate(pool)
@@ -100,7 +111,8 @@ class MultiagentRefine(Method[State]):
         if self.history == "last" or len(talk.rounds) == 1:
             return talk.rounds[-1][member].text
         return "\n".join(
-            f"{ROUND_HEADER.format(number=i + 1)}\n{answers[member].text}" for i, answers in enumerate(talk.rounds)
+            f"{ROUND_HEADER.format(number=i + 1)}\n{answers[member].text}"
+            for i, answers in enumerate(talk.rounds)
         )
 
     def _decide(self, pool: Pool, talks: Sequence[_Talk], state: State) -> list[Prediction]:
@@ -133,7 +145,9 @@ class MultiagentRefine(Method[State]):
         last = talk.rounds[-1]
         chosen = votes.medoid([g.text for g in last])
         notes = {"rounds": len(talk.rounds), "votes": 0, "decided": "medoid"}
-        return Prediction(talk.query.id, last[chosen].text, (pool.names[chosen],), last[chosen].stop, notes)
+        return Prediction(
+            talk.query.id, last[chosen].text, (pool.names[chosen],), last[chosen].stop, notes
+        )
 
     def _summaries(self, pool: Pool, talks: Sequence[_Talk], state: State) -> list[Prediction]:
         writer: Model = pool.roles.get("aggregator") or pool.named(state["best"])
@@ -141,11 +155,16 @@ class MultiagentRefine(Method[State]):
         asked: list[Prompt] = []
         for talk in talks:
             order = pool.shuffled(talk.query, len(pool), "summary")
-            asked.append(prompts.aggregate(talk.query, [talk.rounds[-1][i].text for i in order], spare=spare))
+            asked.append(
+                prompts.aggregate(talk.query, [talk.rounds[-1][i].text for i in order], spare=spare)
+            )
         texts = writer.ask(asked, stage="summary", query_ids=[t.query.id for t in talks])
         return [
             Prediction(
-                talk.query.id, g.text, (writer.name,), g.stop,
+                talk.query.id,
+                g.text,
+                (writer.name,),
+                g.stop,
                 {"rounds": len(talk.rounds), "decided": "summarizer"},
             )
             for talk, g in zip(talks, texts, strict=True)

@@ -32,33 +32,46 @@ class State(TypedDict):
 
 
 class GreedySoup(Method[State]):
-    """Members join the average in the order of their dev scores, each only if the soup's dev score does not drop.
+    """Members join the average in the order of their dev scores, each only if the soup's dev score
+    does not drop.
 
-    Adapters of one base are averaged in delta space, which is exact for any ranks; full checkpoints tensor by tensor
-    in float32, tied tensors once. Soups live in memory: nothing is written during the search.
+    Adapters of one base are averaged in delta space, which is exact for any ranks; full
+    checkpoints tensor by tensor in float32, tied tensors once. Soups live in memory: nothing is
+    written during the search.
     """
 
     level: ClassVar[Level] = "weight"
     paper: ClassVar[str] = "Wortsman et al. 2022, arXiv 2203.05482"
     requires: ClassVar[Requires] = Requires(
-        access=Access.TEXT | Access.WEIGHTS, min_models=2, same=frozenset({"architecture", "tokenizer"}), dev=True
+        access=Access.TEXT | Access.WEIGHTS,
+        min_models=2,
+        same=frozenset({"architecture", "tokenizer"}),
+        dev=True,
     )
     idempotent: ClassVar[bool] = True
 
     margin: float = Field(default=0.0, ge=0, le=1)
-    """How much better than the soup so far a candidate must be on dev; 0 accepts ties, as the paper does."""
+    """How much better than the soup so far a candidate must be on dev; 0 accepts ties, as the
+    paper does.
+    """
 
     def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """Adapters average with adapters of the same base, checkpoints with checkpoints."""
         known = {name: f for name, f in facts.items() if f is not None}
         if len({f.adapter for f in known.values()}) > 1:
-            return [Problem("pool", "mixes adapters and full checkpoints", "list only one of the two")]
+            return [
+                Problem("pool", "mixes adapters and full checkpoints", "list only one of the two")
+            ]
         if all(f.adapter for f in known.values()) and len({f.base for f in known.values()}) > 1:
-            return [Problem("pool", "the adapters have different bases", "list adapters of one base")]
+            return [
+                Problem("pool", "the adapters have different bases", "list adapters of one base")
+            ]
         return []
 
     def fit(self, pool: Pool, dev: Dev) -> State:
-        """The greedy search on dev, in one pass over the members sorted by their own scores (stable)."""
+        """The greedy search on dev, in one pass over the members sorted by their own scores
+        (stable).
+        """
         best, singles = dev_best(pool, dev)
         order = sorted(pool.names, key=lambda name: -singles[name])
         members, score, trials = [best], singles[best], list[Trial]()
@@ -69,13 +82,23 @@ class GreedySoup(Method[State]):
             if accepted:
                 members, score = [*members, name], candidate
         uniform = self._score(pool, dev, order)
-        return {"members": members, "score": score, "singles": singles, "trials": trials, "uniform": uniform}
+        return {
+            "members": members,
+            "score": score,
+            "singles": singles,
+            "trials": trials,
+            "uniform": uniform,
+        }
 
-    def predict(self, pool: Pool, queries: Sequence[Query], state: State | None) -> list[Prediction]:
+    def predict(
+        self, pool: Pool, queries: Sequence[Query], state: State | None
+    ) -> list[Prediction]:
         """The soup's answers."""
         members = state["members"] if state else [pool.names[0]]
         soup = self._soup(pool, members)
-        answers = soup.ask([q.prompt for q in queries], stage="answer", query_ids=[q.id for q in queries])
+        answers = soup.ask(
+            [q.prompt for q in queries], stage="answer", query_ids=[q.id for q in queries]
+        )
         return [
             Prediction(q.id, g.text, by=tuple(members), stop=g.stop)
             for q, g in zip(queries, answers, strict=True)
@@ -89,6 +112,8 @@ class GreedySoup(Method[State]):
     def _score(self, pool: Pool, dev: Dev, members: Sequence[str]) -> float:
         queries = dev.queries
         ids = [q.id for q in queries]
-        texts = self._soup(pool, members).ask([q.prompt for q in queries], stage="dev soup", query_ids=ids)
+        texts = self._soup(pool, members).ask(
+            [q.prompt for q in queries], stage="dev soup", query_ids=ids
+        )
         values = dev.score(ids, [g.text for g in texts])
         return sum(values) / len(values)

@@ -1,0 +1,267 @@
+"""From a config to everything a run needs, and to every reason why it cannot start; loads no
+model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from moco import access, config, members, registry, sources
+from moco.access import Problem
+from moco.config import RunConfig, Shared, TaskConfig
+from moco.errors import ConfigError, DataError, PromptTooLongError, RequirementError, clip
+from moco.members import Members
+from moco.methods.base import Method
+from moco.scorers.base import Scorer
+from moco.tasks import base as tasks
+from moco.tasks import jsonl
+from moco.tasks.base import Task
+from moco.types import AnswerKind, Sample, Sampling
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A task's questions as this run uses them."""
+
+    name: str
+    source: str
+    sha256: str
+    scorer: Scorer
+    dev: tuple[Sample, ...]
+    test: tuple[Sample, ...]
+    notes: tuple[str, ...] = ()
+    skipped: int = 0
+    """Test questions left out because they do not fit a context."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run, resolved."""
+
+    config: RunConfig
+    method: Method[Any]
+    members: Members
+    task: TaskData | None
+    problems: tuple[Problem, ...]
+
+    def require(self) -> None:
+        """Raise RequirementError with every problem at once."""
+        found = [str(p) for p in self.problems if not p.note]
+        if found:
+            lines = "\n".join(f"  {line}" for line in found[:12])
+            more = f"\n  (+{len(found) - 12} more)" if len(found) > 12 else ""
+            raise RequirementError(f"this configuration cannot run:\n{lines}{more}")
+
+
+def sampling_of(shared: Shared) -> Sampling:
+    """The run's sampling as a value."""
+    s = shared.sampling
+    return Sampling(s.temperature, s.top_p, s.max_tokens, s.stop)
+
+
+def build_method(entry: config.MethodConfig, *, files: bool = True) -> Method[Any]:
+    """The method with its hyperparameters, strictly validated."""
+    name = config.method_name(entry)
+    cls = registry.load("method", name, files=files)
+    given = {} if isinstance(entry, str) else {k: v for k, v in entry.items() if k != "name"}
+    method: Method[Any] = config.parse(cls, given, where=f"method {clip(name)}")
+    return method
+
+
+def plan(run: RunConfig, *, pull: bool, accept_licence: bool = False, files: bool = True) -> Plan:
+    """Resolve a config; with `pull=False` nothing is written or downloaded and the task may stay
+    unloaded.
+    """
+    method = build_method(run.method, files=files)
+    entry = task_entry(run)
+    config.memory_bytes(run.engine.memory)
+    before = _early(run, method)
+    if pull:
+        _raise_early(before)
+    found = members.resolve(_with_roles(run, method), pull=pull, accept_licence=accept_licence)
+    data = load_task(run, entry, pull=pull)
+    kinds = _kinds(entry, data)
+    problems = [*before, *check(run, method, found, kinds, data)]
+    return Plan(run, method, found, data, tuple(problems))
+
+
+def check(
+    run: RunConfig,
+    method: Method[Any],
+    found: Members,
+    kinds: Sequence[AnswerKind],
+    data: TaskData | None,
+) -> list[Problem]:
+    """Every problem and note of a method with these members and this task."""
+    has_dev = bool(data.dev) if data is not None else config.task_config(run.task).dev != 0
+    facts = found.facts()
+    needs = method.needs()
+    return [
+        *access.check(needs, facts, found.role_facts(), kinds, has_dev),
+        *method.problems(facts, sampling_of(run)),
+        *_copies(run, found),
+        *(Problem("config", note, note=True) for note in run.notes),
+        *(Problem("task", note, note=True) for note in (data.notes if data else ())),
+    ]
+
+
+def _copies(run: RunConfig, found: Members) -> list[Problem]:
+    twins = [s.name for s in found.pool if s.copy]
+    if twins and run.sampling.temperature == 0:
+        return [
+            Problem(
+                "sampling.temperature",
+                f"is 0, so the copies {', '.join(twins)} answer like their originals",
+                "set it above 0 to let copies differ",
+                note=True,
+            )
+        ]
+    return []
+
+
+def _early(run: RunConfig, method: Method[Any]) -> list[Problem]:
+    """What the config alone shows."""
+    count = len(run.pool) if isinstance(run.pool, list) else None
+    needs = method.needs()
+    problems = [] if count is None else access._check_size(needs, [str(i) for i in range(count)])
+    task = config.task_config(run.task)
+    if needs.dev and task.dev == 0:
+        problems.append(
+            Problem(
+                "task.dev",
+                "this method chooses or learns on dev, and dev is 0",
+                "set it to 1 or more",
+            )
+        )
+    return problems
+
+
+def _raise_early(problems: Sequence[Problem]) -> None:
+    if problems:
+        raise RequirementError(
+            "this configuration cannot run:\n" + "\n".join(f"  {p}" for p in problems)
+        )
+
+
+def _with_roles(run: RunConfig, method: Method[Any]) -> RunConfig:
+    """The config with the embedder role filled where the method uses one and nobody is named."""
+    roles = dict(run.roles)
+    for role, need in method.needs().roles.items():
+        if need.default == "embedder" and role not in roles:
+            roles[role] = members.default_embedder(run)
+    return run.model_copy(update={"roles": roles})
+
+
+def task_entry(run: Shared) -> Task | None:
+    """The catalogue's entry of the run's task; None for a file of the user's own."""
+    task = config.task_config(run.task)
+    if task.path:
+        path = Path(task.path).expanduser()
+        if not path.exists():
+            raise DataError(f"task.path: {clip(str(path), 300)}: no such file or folder")
+        return None
+    entry: Task = registry.load("task", task.name)
+    return entry
+
+
+def _kinds(entry: Task | None, data: TaskData | None) -> list[AnswerKind]:
+    if data is not None:
+        return list(dict.fromkeys(s.query.kind for s in (*data.dev, *data.test)))
+    return list(entry.kinds) if entry is not None else []
+
+
+def load_task(run: RunConfig, entry: Task | None, *, pull: bool) -> TaskData | None:
+    """The task's questions, sampled; None where its file is not on this machine and `pull` is
+    off.
+    """
+    task = config.task_config(run.task)
+    if entry is None:
+        return _own(run, task)
+    if task.source == "official":
+        raise ConfigError(
+            f"task.source: the official rows of '{entry.name}' are not available; leave it out"
+        )
+    path = sources.resolve(entry.source, pull=pull) if entry.source else Path()
+    if path is None:
+        return None
+    scorer = _scorer(task.scorer or entry.scorer)
+    return _cut(
+        task, run.seed, entry.name, entry.source or "bundled", entry.load(path), scorer, entry.group
+    )
+
+
+def _own(run: RunConfig, task: TaskConfig) -> TaskData:
+    found = jsonl.load(Path(task.path).expanduser(), kind=task.kind, on_bad_item=run.on_bad_item)
+    scorers = {tasks.SCORER_BY_KIND[s.query.kind] for s in (*found.dev, *found.test)}
+    name = Path(task.path).stem
+    return _cut(task, run.seed, name, task.path, found, _scorer(task.scorer or _common(scorers)))
+
+
+def _common(scorers: set[str]) -> str:
+    """The scorer of a file's answer kinds; `exact` grades files of several kinds."""
+    return scorers.pop() if len(scorers) == 1 else "exact"
+
+
+def _scorer(name: str) -> Scorer:
+    scorer: Scorer = registry.load("scorer", name)()
+    return scorer
+
+
+def _cut(
+    task: TaskConfig,
+    seed: int,
+    name: str,
+    source: str,
+    found: tasks.Dataset,
+    scorer: Scorer,
+    group: str = "",
+) -> TaskData:
+    dev_count = task.dev
+    if dev_count is None and task.dev_ratio is not None:
+        dev_count = int(len(found.dev) * task.dev_ratio)
+    dev = () if dev_count == 0 else tasks.take(found.dev, dev_count, seed, group=group)
+    test = tasks.take(found.test, task.test, seed, group=group)
+    if not test:
+        raise DataError(f"task {name}: has no test questions ({clip(source, 200)})")
+    return TaskData(name, source, found.sha256, scorer, dev, test, found.notes)
+
+
+def fit_context(data: TaskData, found: Members, sampling: Sampling, on_too_long: str) -> TaskData:
+    """The questions that fit every member's context; others raise, or are left out and counted."""
+    from moco.engine.keys import spare_tokens
+
+    def too_long(sample: Sample) -> str:
+        for spec in found.pool:
+            left = spare_tokens(spec, sample.query.prompt, sampling.max_tokens)
+            if left is not None and left < 0:
+                return f"question '{sample.query.id}' is {-left} tokens too long for member '{spec.name}'"
+        return ""
+
+    reasons = {s.query.id: why for s in (*data.dev, *data.test) if (why := too_long(s))}
+    if not reasons:
+        return data
+    if on_too_long == "error":
+        first = next(iter(reasons.values()))
+        raise PromptTooLongError(
+            f"{first} with room for {sampling.max_tokens} new tokens ({len(reasons)} such questions); lower"
+            " sampling.max_tokens, or set on_too_long: skip"
+        )
+    dev = tuple(s for s in data.dev if s.query.id not in reasons)
+    test = tuple(s for s in data.test if s.query.id not in reasons)
+    note = f"{len(reasons)} questions do not fit a member's context and were skipped"
+    if not test:
+        raise PromptTooLongError("no test question fits every member's context")
+    return replace(
+        data, dev=dev, test=test, notes=(*data.notes, note), skipped=len(data.test) - len(test)
+    )
+
+
+def unknown(config_keys: Mapping[str, Any]) -> ConfigError:
+    """For configs that are neither a run nor a study."""
+    return ConfigError(
+        "the file has neither `method` and `task` nor `methods` and `tasks`: "
+        + clip(", ".join(config_keys))
+    )
