@@ -63,15 +63,43 @@ class Task(ABC):
     group: str = ""
     """The `Sample.meta` key of items that belong together; samples are drawn whole groups at a time."""
 
+    notice: str = ""
+    """What a reader of its scores should know."""
+
     @abstractmethod
     def load(self, path: Path) -> Dataset:
         """Reads the file or folder that `source` was resolved to; DataError where it cannot be used."""
 
 
-def shared_questions(dev: Sequence[Sample], test: Sequence[Sample]) -> int:
-    """How many test items ask, with the same options, what a dev item asks too."""
-    seen = {_question(sample) for sample in dev}
-    return sum(_question(sample) in seen for sample in test)
+def scorer_for(kinds: Sequence[AnswerKind]) -> str:
+    """The scorer that can grade all of these kinds; DataError where no single one can."""
+    if not kinds:
+        raise DataError("the data set has no items")
+    names = {SCORER_BY_KIND[kind] for kind in kinds}
+    if len(names) == 1:
+        return names.pop()
+    if names <= {"choice", "exact", "math"}:
+        return "exact"
+    mixed = ", ".join(sorted(set(kinds)))
+    raise DataError(f"no scorer grades these answer kinds together: {mixed}; name one as 'scorer'")
+
+
+def kinds_in(samples: Sequence[Sample]) -> tuple[AnswerKind, ...]:
+    """The answer kinds that occur, in order of appearance."""
+    return tuple(dict.fromkeys(sample.query.kind for sample in samples))
+
+
+def overlap(dev: Sequence[Sample], test: Sequence[Sample]) -> list[str]:
+    """A note on test questions that dev asks too, none where there are none."""
+    options = {_question(sample) for sample in dev}
+    texts = {question for question, _ in options}
+    shared = sum(_question(sample)[0] in texts for sample in test)
+    if not shared:
+        return []
+    note = f"test questions that dev asks too: {shared}"
+    if any(sample.query.choices for sample in test):
+        note += f", {sum(_question(sample) in options for sample in test)} of them with the same options"
+    return [note]
 
 
 def _question(sample: Sample) -> tuple[str, tuple[str, ...]]:

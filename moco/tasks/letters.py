@@ -15,6 +15,10 @@ _SPACE = re.compile(r"\s+")
 _TRIM = " \t\n.,;:!?\"'()[]{}*_`"
 
 
+MISSING_OPTION = "[no text]"
+"""Shown for an option without a text; matches nothing but its letter."""
+
+
 def loose(text: str) -> str:
     """An option's text for comparison: case, accents and spacing folded, outer punctuation dropped."""
     plain = unicodedata.normalize("NFKD", text).casefold()
@@ -28,7 +32,7 @@ class Options:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self.letters = LETTERS[: len(texts)] if texts else LETTERS
-        self.texts = [loose(text) for text in texts]
+        self.texts = ["" if text == MISSING_OPTION else loose(text) for text in texts]
 
     def has(self, letter: str) -> bool:
         """Whether a letter names one of the options."""

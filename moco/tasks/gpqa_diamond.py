@@ -1,0 +1,17 @@
+"""GPQA (diamond)."""
+
+from moco.tasks.peer import MODELCO, PeerTask, Reading
+
+TASK = PeerTask(
+    name="gpqa_diamond",
+    title="GPQA (diamond)",
+    scorer="choice",
+    kinds=("choice",),
+    domain="graduate science",
+    paper="2311.12022",
+    licence="CC BY 4.0; the authors ask not to publish the text",
+    source=MODELCO + "gpqa_diamond.json",
+    reading=Reading("multiple_choice"),
+    notice="Nested in gpqa_main and gpqa_extended, which were halved on their own: "
+    "never tune on one and report another.",
+)

@@ -1,0 +1,16 @@
+"""TabMWP (multiple choice)."""
+
+from moco.tasks.peer import MODELCO, PeerTask, Reading
+
+TASK = PeerTask(
+    name="tablemwp_multiple_choice",
+    title="TabMWP (multiple choice)",
+    scorer="choice",
+    kinds=("choice",),
+    domain="mathematics over tables",
+    paper="2209.14610",
+    licence="CC BY-NC-SA 4.0 (not verified)",
+    source=MODELCO + "tablemwp_multiple_choice.json",
+    reading=Reading("multiple_choice"),
+    notice="Both halves come from the official test split.",
+)

@@ -1,0 +1,27 @@
+"""TheoremQA: questions on theorems, each with the declared type of its answer."""
+
+from collections.abc import Mapping
+
+from moco.tasks.guessing import TYPED_TOLERANCE, Form, guess, typed
+from moco.tasks.peer import MODELCO, PeerTask, Reading
+from moco.types import Json
+
+
+def form(question: str, item: Mapping[str, Json]) -> Form:
+    """The form that the item's `answer_type` names; without one, what its gold suggests."""
+    return typed(question, item) or guess(question, item, str(item.get("output", "")))
+
+
+TASK = PeerTask(
+    name="theoremqa",
+    title="TheoremQA",
+    scorer="exact",
+    kinds=("number", "boolean", "list", "choice"),
+    domain="mathematics",
+    paper="2305.12524",
+    licence="MIT",
+    source=MODELCO + "theoremqa.json",
+    reading=Reading("exact_match", form),
+    notice=f"Answers typed float may differ by {TYPED_TOLERANCE:.0%} (the official script: 4%);"
+    " 53 questions need a picture that is not given.",
+)
