@@ -106,11 +106,7 @@ def adapter_base(folder: Path) -> str:
 
 def base_digest(path: Path) -> str:
     """The digest of a base's weights that an adapter's `moco.json` records as `base_sha256`."""
-    return checkpoint.digest(_weights(path, _config(path)))
-
-
-def _weights(path: Path, config: Mapping[str, Any]) -> dict[str, Slot]:
-    return {n: s for n, s in checkpoint.unique(path, config).items() if s.dtype != "I64"}
+    return checkpoint.digest(checkpoint.unique(path, _config(path)))
 
 
 def _config(path: Path) -> dict[str, Any]:

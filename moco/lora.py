@@ -40,6 +40,8 @@ class LoraModule:
     """[rank, in]"""
     b: Slot
     """[out, rank]"""
+    transposed: bool = False
+    """Whether the base stores this layer's weight as [in, out]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,6 @@ class Lora:
     """The base as the configuration names it: a reference or a path relative to the folder."""
     base_sha256: str = ""
     """`checkpoint.digest` of the base, from the folder's `moco.json`; empty = not recorded."""
-    transposed: bool = False
-    """Whether the base stores its weights as [in, out]."""
 
     @property
     def num_parameters(self) -> int:
@@ -120,6 +120,8 @@ def read(folder: Path) -> Lora:
         raise ModelFormatError(f"{folder} has no {WEIGHTS}{pickled}")
     halves: dict[str, dict[str, Slot]] = {}
     for name, slot in checkpoint.header(folder / WEIGHTS).items():
+        if name.endswith(".base_layer.weight"):
+            continue  # PEFT adds the base's own weight where an embedding is adapted
         match = re.fullmatch(
             rf"(?:{re.escape(PREFIX)})?(.+)\.lora_([AB])(?:\.default)?\.weight", name
         )
@@ -132,13 +134,7 @@ def read(folder: Path) -> Lora:
     if not modules:
         raise ModelFormatError(f"{folder} adapts nothing")
     record = checkpoint.read_json(folder / "moco.json").get("base_sha256")
-    return Lora(
-        folder,
-        modules,
-        base_of(folder),
-        record if isinstance(record, str) else "",
-        bool(config.get("fan_in_fan_out")),
-    )
+    return Lora(folder, modules, base_of(folder), record if isinstance(record, str) else "")
 
 
 def _module(
@@ -161,7 +157,7 @@ def _module(
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha):
         raise ModelFormatError(f"{folder}: lora_alpha is {clip(alpha)}, not a number")
     scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-    return LoraModule(name, rank, scale, a, b)
+    return LoraModule(name, rank, scale, a, b, bool(config.get("fan_in_fan_out")))
 
 
 def _pattern(patterns: Any, name: str, default: Any) -> Any:
@@ -187,12 +183,24 @@ def check_fits(adapter: Lora, base: Mapping[str, Slot], base_digest: str, base_p
             f"{message}{named}: the base's weights are not those it was trained on"
         )
     for module in adapter.modules.values():
-        slot = base.get(f"{module.name}.weight")
-        if slot is None:
+        name = tensor_name(module.name, base)
+        if name is None and f"{module.name}.weight" in checkpoint.OUTPUT_NAMES:
+            continue  # tied to the embeddings and not stored
+        if name is None:
             raise ModelFormatError(f"{message}{named}: that has no layer '{clip(module.name)}'")
         shape = (module.b.shape[0], module.a.shape[1])
-        if slot.shape not in (shape, shape[::-1]):
+        stored = base[name].shape
+        if stored != (shape[::-1] if module.transposed else shape):
             raise ModelFormatError(
-                f"{message}{named}: layer '{clip(module.name)}' is {slot.shape}, "
-                f"the adapter's {shape}"
+                f"{message}{named}: layer '{clip(module.name)}' is {stored}, the adapter's {shape}"
             )
+
+
+def tensor_name(module: str, base: Mapping[str, Slot]) -> str | None:
+    """The base's tensor that a layer's weight is stored under.
+
+    Checkpoints may leave out or add the outermost module's name.
+    """
+    inner = module.partition(".")[2]
+    tried = [f"{module}.weight", f"{inner}.weight", f"model.{module}.weight"]
+    return next((name for name in tried if name in base), None)

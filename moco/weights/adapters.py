@@ -1,0 +1,260 @@
+"""LoRA adapters of one base, composed in delta space: stacked ranks, coefficients per row of a
+batch.
+
+Adapter i changes a layer by s_i·B_i·A_i. With all A_i stacked to A and all B_i side by side to B,
+the layer's output under coefficients w is W·x + B·(c ⊙ A·x), c being w_i·s_i repeated over the
+ranks of adapter i. So one batch may hold rows of any number of compositions, and none of them is
+ever written or merged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from moco import checkpoint, lora
+from moco.errors import ModelFormatError, clip
+from moco.lora import Lora, LoraModule
+from moco.weights import ops, reader
+
+
+@dataclass(slots=True)
+class _Layer:
+    """A wrapped linear layer with the stacked factors of all adapters; zeros where one does not
+    reach.
+    """
+
+    module: nn.Module
+    forward: Callable[[Tensor], Tensor]
+    a_RI: Tensor
+    b_OR: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """An adapter's ranks in the stack."""
+
+    start: int
+    stop: int
+    scale: float
+    """The scale of its first layer; other layers' deviation from it lies in their B."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Current:
+    """The coefficients in force for the ranks in use: [rows, stop - start] in fp32, per device."""
+
+    start: int
+    stop: int
+    by_device: Mapping[torch.device, Tensor]
+
+
+class AdapterBank:
+    """Wraps a model's linear layers so that each row of a batch may run under its own mix of
+    adapters.
+
+    Outside `active` the model computes exactly what it did before. Not thread-safe, like the model
+    itself.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.total_rank = 0
+        self._spans: dict[str, _Span] = {}
+        self._layers: dict[str, _Layer] = {}
+        self._current: _Current | None = None
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._spans
+
+    def add(self, key: str, folder: Path) -> None:
+        """Adds the PEFT LoRA adapter in a folder under a key; a key that is there already is left
+        as it is.
+
+        Raises `ModelFormatError` for an adapter of another base or of an unsupported kind.
+        """
+        if key in self._spans:
+            return
+        adapter = lora.read(folder)
+        targets = {name: self._target(adapter, module) for name, module in adapter.modules.items()}
+        checkpoint.check_file_finite(folder / lora.WEIGHTS)
+        rank = max(module.rank for module in adapter.modules.values())
+        span = _Span(
+            self.total_rank, self.total_rank + rank, next(iter(adapter.modules.values())).scale
+        )
+        for name, target in targets.items():
+            if name not in self._layers:
+                self._layers[name] = self._wrapped(target)
+        self.total_rank += rank
+        for name, layer in self._layers.items():
+            self._grow(layer, adapter.modules.get(name), span)
+        self._spans[key] = span
+
+    def _target(self, adapter: Lora, module: LoraModule) -> nn.Module:
+        try:
+            found = self.model.get_submodule(module.name)
+        except AttributeError:
+            raise ModelFormatError(
+                f"{adapter.folder} is an adapter of another base: that has no layer "
+                f"'{clip(module.name)}'"
+            ) from None
+        weight = getattr(found, "weight", None)
+        if not isinstance(weight, Tensor) or not (
+            isinstance(found, nn.Linear) or type(found).__name__ == "Conv1D"
+        ):
+            raise ModelFormatError(
+                f"{adapter.folder}: '{clip(module.name)}' is no linear layer of the base"
+            )
+        shape = (module.b.shape[0], module.a.shape[1])
+        stored = tuple(weight.shape) if isinstance(found, nn.Linear) else tuple(weight.shape)[::-1]
+        if stored != shape:
+            raise ModelFormatError(
+                f"{adapter.folder} is an adapter of another base: layer '{clip(module.name)}' is "
+                f"{stored}, the adapter's {shape}"
+            )
+        return found
+
+    def _wrapped(self, module: nn.Module) -> _Layer:
+        weight = module.weight
+        assert isinstance(weight, Tensor)
+        out_size, in_size = weight.shape if isinstance(module, nn.Linear) else weight.shape[::-1]
+        layer = _Layer(
+            module,
+            module.forward,
+            weight.new_zeros((self.total_rank, in_size), requires_grad=False),
+            weight.new_zeros((out_size, self.total_rank), requires_grad=False),
+        )
+
+        def forward(x: Tensor) -> Tensor:
+            if self._current is None:
+                return layer.forward(x)
+            return layer.forward(x) + _delta(x, layer, self._current)
+
+        module.forward = forward
+        return layer
+
+    def _grow(self, layer: _Layer, module: LoraModule | None, span: _Span) -> None:
+        """Appends one adapter's factors to a layer's stack."""
+        rank = span.stop - span.start
+        a_RI = layer.a_RI.new_zeros((rank, layer.a_RI.shape[1]))
+        b_OR = layer.b_OR.new_zeros((layer.b_OR.shape[0], rank))
+        if module is not None:
+            a, b = reader.factor(module.a), reader.factor(module.b)
+            if module.scale != span.scale and span.scale:
+                b = b.to(torch.float32) * (module.scale / span.scale)
+            a_RI[: module.rank] = a.to(a_RI)
+            b_OR[:, : module.rank] = b.to(b_OR)
+        layer.a_RI = torch.cat([layer.a_RI, a_RI])
+        layer.b_OR = torch.cat([layer.b_OR, b_OR], dim=1)
+
+    def coefficients(self, rows: Sequence[Mapping[str, float]]) -> Tensor:
+        """Per-rank coefficients, [rows, total rank] in fp32 on the CPU; row i mixes adapters by key
+        → weight.
+        """
+        result_BR = torch.zeros(len(rows), self.total_rank)
+        for i, row in enumerate(rows):
+            for key, weight in row.items():
+                span = self._spans[key]
+                result_BR[i, span.start : span.stop] = weight * span.scale
+        return result_BR
+
+    @contextlib.contextmanager
+    def active(self, coefficients_BR: Tensor) -> Iterator[None]:
+        """While it holds, row i of every batch runs under row i of the coefficients; rows of zeros
+        are the base.
+        """
+        previous, self._current = self._current, self._cut(coefficients_BR)
+        try:
+            yield
+        finally:
+            self._current = previous
+
+    def _cut(self, coefficients_BR: Tensor) -> _Current | None:
+        if coefficients_BR.shape[1:] != (self.total_rank,):
+            raise ValueError(
+                f"coefficients {tuple(coefficients_BR.shape)}, total rank {self.total_rank}"
+            )
+        used = coefficients_BR.detach().to("cpu", torch.float32)
+        columns = used.any(dim=0).nonzero()
+        if not len(columns):
+            return None
+        start, stop = int(columns[0]), int(columns[-1]) + 1
+        devices = {layer.a_RI.device for layer in self._layers.values()}
+        return _Current(start, stop, {device: used[:, start:stop].to(device) for device in devices})
+
+    def close(self) -> None:
+        """Gives the model its own layers back and forgets all adapters."""
+        for layer in self._layers.values():
+            del layer.module.forward
+        self._layers.clear()
+        self._spans.clear()
+        self.total_rank = 0
+
+
+def _delta(x: Tensor, layer: _Layer, current: _Current) -> Tensor:
+    """What the mix of adapters adds to a layer's output.
+
+    x is [rows, length, in]; flat inputs [rows · length, in] and packed ones [1, rows · length, in]
+    count their positions row by row.
+    """
+    a_RI = layer.a_RI[current.start : current.stop]
+    b_OR = layer.b_OR[:, current.start : current.stop]
+    c_BR = current.by_device[a_RI.device]
+    h = functional.linear(x.to(a_RI.dtype), a_RI)
+    rows, rank = c_BR.shape
+    if h.shape[0] not in (1, rows) and h.dim() > 2 or (h.numel() // rank) % rows:
+        raise ValueError(f"{rows} rows of coefficients for an input of shape {tuple(x.shape)}")
+    scaled = (h.to(torch.float32).reshape(rows, -1, rank) * c_BR[:, None, :]).reshape(h.shape)
+    return functional.linear(scaled.to(a_RI.dtype), b_OR).to(x.dtype)
+
+
+def merged_state(
+    model_path: Path,
+    adapters: Sequence[Path],
+    weights: Sequence[float],
+    dtype: torch.dtype | None = None,
+) -> Iterator[tuple[str, Tensor]]:
+    """The base with Σ wᵢ·sᵢ·Bᵢ·Aᵢ added, tensor by tensor in name order: in fp32, cast once.
+
+    For export; nothing else needs merged weights. Raises `ModelFormatError` where an adapter does
+    not fit.
+    """
+    if len(adapters) != len(weights):
+        raise ValueError(f"{len(adapters)} adapters and {len(weights)} weights")
+    base = reader.Reader(model_path)
+    found: dict[str, list[tuple[float, LoraModule]]] = {}
+    for folder, weight in zip(adapters, weights, strict=True):
+        adapter = lora.read(folder)
+        lora.check_fits(adapter, base.slots, checkpoint.digest(base.slots), model_path)
+        for module in adapter.modules.values():
+            name = lora.tensor_name(module.name, base.slots)
+            if name is None:
+                raise ModelFormatError(
+                    f"{folder} adapts '{clip(module.name)}', which is tied to the input embeddings "
+                    f"of {model_path}; a merge would change both"
+                )
+            found.setdefault(name, []).append((weight, module))
+    for name in base.names:
+        tensor = base.tensor(name)
+        if name in found:
+            tensor = _with_deltas(tensor, found[name])
+        target = (
+            dtype if dtype and tensor.is_floating_point() else ops.DTYPES[base.slots[name].dtype]
+        )
+        yield name, ops.cast(tensor, target)
+
+
+def _with_deltas(tensor: Tensor, deltas: Sequence[tuple[float, LoraModule]]) -> Tensor:
+    total = tensor.to(torch.float32)
+    for weight, module in deltas:
+        delta = ops.low_rank(
+            reader.factor(module.a), reader.factor(module.b), weight * module.scale
+        )
+        total = total + (delta if delta.shape == total.shape and not module.transposed else delta.T)
+    return total
