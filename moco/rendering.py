@@ -32,10 +32,20 @@ TEMPLATE_OPTIONS: Mapping[str, Json] = {"enable_thinking": False}
 """What templates get besides the conversation: models that can think aloud are asked not to."""
 
 SPECIAL_NAMES = (
-    "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
 )
 CONTEXT_NAMES = (
-    "max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "seq_length"
+    "max_position_embeddings",
+    "n_positions",
+    "n_ctx",
+    "max_sequence_length",
+    "seq_length",
 )
 OPEN, CLOSE = "\ue0c0", "\ue0c1"
 SENTINEL = "qzxjv"
@@ -47,19 +57,22 @@ class Renderer:
 
     `folder` holds `tokenizer.json` and, where they exist, `tokenizer_config.json`,
     `chat_template.jinja`, `config.json` and `generation_config.json`. `template_options` go to the
-    template as variables. Thread-safe.
+    template as variables. An adapter's folder `over` that has a tokenizer of its own lends its
+    tokenizer and template. Thread-safe.
     """
 
     def __init__(
-        self, folder: Path, template_options: Mapping[str, Json] = TEMPLATE_OPTIONS
+        self, folder: Path, template_options: Mapping[str, Json] = TEMPLATE_OPTIONS,
+        over: Path | None = None,
     ) -> None:
         self.folder = Path(folder)
+        words = over if over is not None and (over / "tokenizer.json").exists() else self.folder
         self._lock = threading.Lock()
-        self._tokenizer = _load_tokenizer(self.folder / "tokenizer.json")
-        settings = read_json(self.folder / "tokenizer_config.json")
+        self._tokenizer = _load_tokenizer(words / "tokenizer.json")
+        settings = read_json(words / "tokenizer_config.json")
         self._config = read_json(self.folder / "config.json")
-        self._specials = _special_tokens(self.folder, settings)
-        self.template: ChatTemplate | None = chat_template(self.folder, settings)
+        self._specials = _special_tokens(words, settings)
+        self.template: ChatTemplate | None = chat_template(words, settings)
         """The chat template, None for models without one."""
         self._variables = {**self._specials, **template_options}
         self.context: int = _context(self._config, settings)
@@ -98,11 +111,29 @@ class Renderer:
         """Ids of plain text; control tokens spelled out in it are ordinary characters."""
         return self._encode(text, control=False)
 
-    def framed(self, text: str) -> tuple[int, ...]:
-        """Ids of raw text as the tokenizer itself frames a sequence (BOS, or [CLS] and [SEP])."""
+    def framed(self, text: str, second: str | None = None, limit: int = 0) -> tuple[int, ...]:
+        """Ids of raw text as the tokenizer itself frames a sequence (BOS, or [CLS] and [SEP]).
+
+        `second` is the other half of a pair; a `limit` cuts the text's end to so many ids in all.
+        """
         with self._lock:
             self._tokenizer.encode_special_tokens = True
-            return tuple(self._tokenizer.encode(text, add_special_tokens=True).ids)
+            if limit:
+                self._tokenizer.enable_truncation(limit)
+            ids = tuple(self._tokenizer.encode(text, second, add_special_tokens=True).ids)
+            if limit:
+                self._tokenizer.no_truncation()
+        return ids
+
+    def exchange(self, prompt: Prompt, answer: str) -> tuple[int, ...]:
+        """Ids of a finished conversation, the answer's closing token included (reward models).
+
+        Without a template: the prompt's text and the answer as the tokenizer frames a pair.
+        """
+        turns = messages(prompt)
+        if self.template is None:
+            return self.framed("\n\n".join(turn.content for turn in turns), answer)
+        return self._templated(self.template, (*turns, Message("assistant", answer)), opened=False)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of the ids without control tokens; bytes that are no UTF-8 become U+FFFD."""
@@ -143,7 +174,7 @@ class Renderer:
         config = read_json(path) if path.exists() else self._config
         listed = config.get("eos_token_id", config.get("text_config", {}).get("eos_token_id"))
         named = listed if isinstance(listed, list) else [listed]
-        return frozenset(i for i in (*named, self.eos_id, self._closer()) if isinstance(i, int))
+        return frozenset(i for i in (*named, self.eos_id, self.closer) if isinstance(i, int))
 
     def _id(self, token: str | None) -> int | None:
         known: int | None = self._tokenizer.token_to_id(token) if token else None
@@ -154,19 +185,19 @@ class Renderer:
             self._tokenizer.encode_special_tokens = not control
             return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def _templated(self, template: ChatTemplate, turns: Sequence[Message]) -> tuple[int, ...]:
+    def _templated(
+        self, template: ChatTemplate, turns: Sequence[Message], opened: bool = True
+    ) -> tuple[int, ...]:
         spelled = self._control_words
         if spelled is None or not any(spelled.search(turn.content) for turn in turns):
-            return self._encode(self._text(template, turns), control=True)
+            return self._encode(self._text(template, turns, opened), control=True)
         mark = f"{OPEN}\\g<0>{CLOSE}"
         marked = [Message(turn.role, spelled.sub(mark, turn.content)) for turn in turns]
-        pieces = re.split(f"{OPEN}([^{CLOSE}]*){CLOSE}", self._text(template, marked))
+        pieces = re.split(f"{OPEN}([^{CLOSE}]*){CLOSE}", self._text(template, marked, opened))
         encoded = [self._encode(piece, control=i % 2 == 0) for i, piece in enumerate(pieces)]
         return tuple(index for piece in encoded for index in piece)
 
-    def _text(
-        self, template: ChatTemplate, turns: Sequence[Message], opened: bool = True
-    ) -> str:
+    def _text(self, template: ChatTemplate, turns: Sequence[Message], opened: bool = True) -> str:
         spoken = [{"role": turn.role, "content": turn.content} for turn in turns]
         return template.render(spoken, opened, self._variables)
 
@@ -186,7 +217,8 @@ class Renderer:
         words = sorted((a.content for a in added if a.special), key=len, reverse=True)
         return re.compile("|".join(map(re.escape, words))) if words else None
 
-    def _closer(self) -> int | None:
+    @cached_property
+    def closer(self) -> int | None:
         """The control token that the template writes right after an assistant's text, if any."""
         if self.template is None:
             return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
@@ -108,6 +109,7 @@ class SlotCache(Cache):  # type: ignore[misc]
         """Positions per slot."""
         super().__init__(layers=[SlotLayer(self) for _ in range(num_layers)])
 
+    @torch.inference_mode()
     def fit(self, slots: int, length: int) -> None:
         """Make room for `slots` rows of up to `length` positions; give back what is too much."""
         capacity = rounded(length)
@@ -121,11 +123,13 @@ class SlotCache(Cache):  # type: ignore[misc]
         for layer in self.layers:
             layer.resize()
 
+    @torch.inference_mode()
     def copy(self, source: int, targets: Sequence[int], length: int) -> None:
         """Copy the first `length` positions of a slot to other slots."""
         for layer in self.layers:
             layer.copy(source, targets, length)
 
+    @torch.inference_mode()
     def wipe(self, slot: int) -> None:
         """Zero a slot."""
         for layer in self.layers:

@@ -60,8 +60,8 @@ class Session:
         self._next = 0
         self._selects = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._heard: Tensor | None = None
-        head = model.get_output_embeddings()
-        self._hook = head.register_forward_pre_hook(self._hear)
+        self._head = model.get_output_embeddings()
+        self._hook = self._head.register_forward_pre_hook(self._hear)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -202,7 +202,7 @@ class Session:
             states: Tensor = self._run(self.model.base_model, inputs, plan).last_hidden_state
             return states[0]
         places = torch.tensor(plan.wanted()[0], device=self.device)
-        if self._selects:
+        if self._selects and "forward" not in vars(self._head):  # an adapter sees all tokens
             logits: Tensor = self._run(
                 self.model, {**inputs, "logits_to_keep": places}, plan
             ).logits
@@ -213,13 +213,13 @@ class Session:
         return logits[0, places]
 
     def _run(self, module: Any, inputs: Mapping[str, Any], plan: Plan) -> Any:
-        if self.bank is None:
+        if self.bank is None or not any(self._mixtures.values()):
             return module(**inputs)
         mixtures = [self._mixtures[self._rows[chunk.slot]] for chunk in plan.chunks]
         counts = torch.tensor([len(chunk.ids) for chunk in plan.chunks])
         coefficients_CR = self.bank.coefficients(mixtures)
         coefficients_TR = coefficients_CR.repeat_interleave(counts.to(coefficients_CR.device), 0)
-        with self.bank.active(coefficients_TR[None]):
+        with self.bank.active(coefficients_TR):
             return module(**inputs)
 
 
@@ -229,7 +229,8 @@ def attach(model: Any, where: str) -> None:
     Raises `ModelFormatError` for an architecture whose attention cannot be taken over.
     """
     config = model.config.get_text_config()
-    odd = sorted(set(getattr(config, "layer_types", None) or ()) - KNOWN_LAYERS)
+    types: Sequence[str] = getattr(config, "layer_types", None) or ()
+    odd = sorted(set(types) - KNOWN_LAYERS)
     if odd or getattr(config, "num_kv_shared_layers", 0):
         raise ModelFormatError(
             f"{where}: layers of type {', '.join(odd) or 'shared key-value'} are not supported; "

@@ -1,0 +1,119 @@
+"""Loading local checkpoints through transformers: safetensors, no remote code, finite weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from moco.backends.base import ModelSpec
+from moco.decoding.session import attach
+from moco.errors import MissingExtraError, ModelFormatError, clip
+from moco.rendering import read_json
+from moco.weights.reader import linear_state
+
+try:
+    import transformers
+except ImportError as error:
+    raise MissingExtraError("a local model", "hf") from error
+
+Kind = Literal["causal", "encoder", "reward"]
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def kind_of(folder: Path) -> Kind:
+    """What sort of model the folder holds, by the architecture that its config names."""
+    names = read_json(folder / "config.json").get("architectures") or [""]
+    name = str(names[0])
+    if name.endswith("ForSequenceClassification"):
+        return "reward"
+    return "causal" if name.endswith(("ForCausalLM", "LMHeadModel")) else "encoder"
+
+
+def load_model(spec: ModelSpec, device: str) -> Any:
+    """The spec's base (adapters apart) in evaluation mode on the device.
+
+    Causal models get our attention. Raises `ModelFormatError` for folders that cannot be used and
+    for weights that are not finite.
+    """
+    folder = base_folder(spec)
+    kind = kind_of(folder)
+    model = _from_folder(folder, kind, spec.dtype)
+    if spec.derive == "linear":
+        _load_linear(model, spec)
+    model = model.to(device).eval().requires_grad_(False)
+    _check_finite(model, folder)
+    if kind == "causal":
+        attach(model, str(folder))
+    return model
+
+
+def base_folder(spec: ModelSpec) -> Path:
+    """Folder whose config, tokenizer and (unless merged) weights the model's base has."""
+    if spec.derive:
+        return base_folder(spec.parents[0])
+    if spec.path is None:
+        raise ModelFormatError(f"model '{spec.name}' has no local folder; pull it first")
+    return spec.path
+
+
+def _from_folder(folder: Path, kind: Kind, dtype: str) -> Any:
+    if not (folder / "config.json").exists():
+        raise ModelFormatError(f"{folder} has no config.json: not a model folder")
+    if not list(folder.glob("*.safetensors")):
+        raise ModelFormatError(
+            f"{folder} has no .safetensors file; other formats are not read, convert it first"
+        )
+    if dtype not in (*DTYPES, "auto"):
+        raise ModelFormatError(f"unknown dtype '{dtype}': use {', '.join(DTYPES)} or auto")
+    loaders = {
+        "causal": transformers.AutoModelForCausalLM, "encoder": transformers.AutoModel,
+        "reward": transformers.AutoModelForSequenceClassification,
+    }
+    try:
+        with _quiet():
+            return loaders[kind].from_pretrained(
+                folder, dtype=DTYPES.get(dtype, "auto"), use_safetensors=True,
+                trust_remote_code=False, local_files_only=True,
+                attn_implementation="eager" if kind == "causal" else "sdpa",
+            )
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
+        raise ModelFormatError(f"{folder} cannot be loaded: {clip(str(error), 500)}") from error
+
+
+class _quiet:  # noqa: N801 - used as a function
+    """Keeps the loader's progress bar off the terminal."""
+
+    def __enter__(self) -> None:
+        logging = transformers.utils.logging
+        self.shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
+
+    def __exit__(self, *exception: object) -> None:
+        if self.shown:
+            transformers.utils.logging.enable_progress_bar()
+
+
+def _load_linear(model: Any, spec: ModelSpec) -> None:
+    """Overwrite the weights with the fp32 weighted mean of the parents' checkpoints."""
+    places: dict[str, Tensor] = model.state_dict()
+    folders = [base_folder(parent) for parent in spec.parents]
+    for name, tensor in linear_state(folders, spec.weights, torch.float32):
+        if name not in places or places[name].shape != tensor.shape:
+            raise ModelFormatError(f"merging '{spec.ref}': the base has no tensor '{name}' like it")
+        places[name].copy_(tensor)
+    model.tie_weights()
+
+
+def _check_finite(model: Any, folder: Path) -> None:
+    bad = []
+    for name, tensor in model.named_parameters():
+        total = tensor.sum(dtype=torch.float32)  # one pass without a mask; rarely both are needed
+        if not torch.isfinite(total) and not torch.isfinite(tensor).all():
+            bad.append(name)
+    if bad:
+        raise ModelFormatError(
+            f"{folder}: {len(bad)} tensors hold NaN or infinite numbers, the first is '{bad[0]}'"
+        )
