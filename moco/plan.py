@@ -194,15 +194,15 @@ def load_task(run: RunConfig, entry: Task | None, *, pull: bool) -> TaskData | N
 
 
 def _own(run: RunConfig, task: TaskConfig) -> TaskData:
-    found = jsonl.load(Path(task.path).expanduser(), kind=task.kind, on_bad_item=run.on_bad_item)
-    scorers = {tasks.SCORER_BY_KIND[s.query.kind] for s in (*found.dev, *found.test)}
-    name = Path(task.path).stem
-    return _cut(task, run.seed, name, task.path, found, _scorer(task.scorer or _common(scorers)))
-
-
-def _common(scorers: set[str]) -> str:
-    """The scorer of a file's answer kinds; `exact` grades files of several kinds."""
-    return scorers.pop() if len(scorers) == 1 else "exact"
+    path = Path(task.path).expanduser()
+    entry, found = jsonl.read_task(
+        path,
+        name=path.stem,
+        kind=task.kind,
+        scorer=task.scorer or None,
+        on_bad_item=run.on_bad_item,
+    )
+    return _cut(task, run.seed, entry.name, task.path, found, _scorer(entry.scorer))
 
 
 def _scorer(name: str) -> Scorer:

@@ -102,7 +102,7 @@ def _registers(kind: RegistryKind) -> Callable[[type], bool]:
         from moco.methods.base import Method as Base
     else:
         from moco.scorers.base import Scorer as Base  # type: ignore[assignment]
-    return lambda value: issubclass(value, Base) and not value.__name__.startswith("_")
+    return lambda value: issubclass(value, Base) and value.__name__.isidentifier() and value.__name__[0] != "_"
 
 
 def _from_file(kind: RegistryKind, name: str) -> Any:

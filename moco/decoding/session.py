@@ -229,9 +229,10 @@ def attach(model: Any, where: str) -> None:
     Raises `ModelFormatError` for an architecture whose attention cannot be taken over.
     """
     config = model.config.get_text_config()
-    types: Sequence[str] = getattr(config, "layer_types", None) or ()
+    types: Any = getattr(config, "layer_types", None) or ()
     odd = sorted(set(types) - KNOWN_LAYERS)
-    if odd or getattr(config, "num_kv_shared_layers", 0):
+    shared = bool(getattr(config, "num_kv_shared_layers", 0))
+    if odd or shared:
         raise ModelFormatError(
             f"{where}: layers of type {', '.join(odd) or 'shared key-value'} are not supported; "
             "use the `openai` back end with a server for this model"

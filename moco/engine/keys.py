@@ -26,11 +26,12 @@ KEY_VERSION = 1
 
 
 @functools.lru_cache(maxsize=64)
-def renderer_of(folder: Path) -> Renderer:
-    """The chat-template renderer of a model folder, made once per process."""
+def renderer_of(folder: Path, adapter: Path | None = None) -> Renderer:
+    """The chat-template renderer of a model folder (an adapter may bring its own tokenizer), made
+    once per process."""
     from moco.rendering import Renderer
 
-    return Renderer(folder)
+    return Renderer(folder, over=adapter)
 
 
 def folder_of(spec: ModelSpec) -> Path | None:
@@ -48,7 +49,7 @@ def prompt_json(prompt: Prompt) -> Json:
 def rendered(spec: ModelSpec, prompt: Prompt, prefix: str = "") -> list[int] | None:
     """The prompt as token ids; None where the model is not rendered here."""
     folder = folder_of(spec)
-    return None if folder is None else list(renderer_of(folder).ids(prompt, prefix))
+    return None if folder is None else list(renderer_of(folder, spec.adapter).ids(prompt, prefix))
 
 
 def spare_tokens(spec: ModelSpec, prompt: Prompt, max_tokens: int, prefix: str = "") -> int | None:

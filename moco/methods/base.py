@@ -61,8 +61,8 @@ class Method(BaseModel, ABC, Generic[StateT]):
 
     @classmethod
     def summary(cls) -> str:
-        """First line of the docstring."""
-        return (inspect.getdoc(cls) or "").splitlines()[0]
+        """First sentence of the docstring."""
+        return " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
 
     def needs(self) -> Requires:
         """What these hyperparameters require; by default the class's declaration."""

@@ -1,0 +1,456 @@
+"""Several models write one answer, token by token, each with its own vocabulary and cache.
+
+The shared state of a row is the bytes of its answer. Each member keeps its own token ids for those
+bytes; what others wrote it reads as one chunk when it is next asked, tokenised with its own
+vocabulary and never cutting a character. Invariant: bytes(own ids) + pending bytes = answer bytes.
+Every token is read once per member; only rolled-back tokens are read again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from moco.backends.base import ModelSpec
+from moco.decoding import sampling
+from moco.decoding.session import Session
+from moco.decoding.text import AnswerText
+from moco.engine.jobs import JointRow
+from moco.errors import Cancelled, InputError
+from moco.types import Generation, Json, Stop, Usage
+
+if TYPE_CHECKING:
+    from moco.backends.hf import HfBackend
+    from moco.methods.base import JointMethod
+    from moco.rendering import Renderer
+
+Done = Callable[[int, Generation], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One member as the session uses it; members on one base share its `session`."""
+
+    name: str
+    session: Session
+    renderer: Renderer
+    mixture: Mapping[str, float]
+    num_parameters: int
+
+
+@dataclass(slots=True)
+class _Own:
+    """What one member has of one row."""
+
+    prompt: tuple[int, ...]
+    row: int
+    """Row in the member's session."""
+    ids: list[int] = field(default_factory=list)
+    """Token ids of the answer so far, in the member's vocabulary."""
+    covered: int = 0
+    """Bytes of the answer that `ids` stand for."""
+    read: int = 0
+    """Positions of prompt + ids that the model has read."""
+    heard: Tensor | None = None
+    """Next-token logits [V] after the `read` positions; None after a rollback."""
+    state: Tensor | None = None
+    """Final hidden state [W] that belongs to `heard`."""
+    positions: int = 0
+    rolled_back: int = 0
+
+
+@dataclass(slots=True)
+class _Line:
+    """One row: the answer so far and each member's view of it."""
+
+    index: int
+    task: JointRow
+    own: list[_Own]
+    text: AnswerText
+    data: bytearray = field(default_factory=bytearray)
+    emitted: int = 0
+    drawn: int = 0
+    logprobs: list[float] = field(default_factory=list)
+    authors: list[tuple[int, int]] = field(default_factory=list)
+    """(member, bytes) in order of writing; member −1 = the method itself."""
+    stop: Stop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a row's answer to come back to."""
+
+    row: int
+    size: int
+    emitted: int
+    logprobs: int
+    authors: tuple[tuple[int, int], ...]
+    ids: tuple[tuple[int, int], ...]
+    """Per member: number of own ids, bytes covered."""
+
+
+class JointSession:
+    """The rows of one joint job; `live` are those still being written."""
+
+    def __init__(
+        self,
+        voices: Sequence[Voice],
+        tasks: Sequence[JointRow],
+        done: Done | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        self.voices = list(voices)
+        self.names = [v.name for v in voices]
+        self._done, self._cancelled = done, cancelled
+        self._lines: dict[int, _Line] = {}
+        self.results: dict[int, Generation] = {}
+        self._clock = time.monotonic()
+        self._any_stop = frozenset().union(*(v.renderer.stop_ids for v in voices))
+        for index, task in enumerate(tasks):
+            self._lines[index] = self._open(index, task)
+
+    def _open(self, index: int, task: JointRow) -> _Line:
+        own = [
+            _Own(v.renderer.ids(prompt), v.session.add(1, v.mixture)[0])
+            for v, prompt in zip(self.voices, task.prompts, strict=True)
+        ]
+        return _Line(index, task, own, AnswerText(task.sampling.stop))
+
+    @property
+    def live(self) -> list[int]:
+        """Rows that have not ended, in order; raises Cancelled when the job was cancelled."""
+        if self._cancelled is not None and self._cancelled():
+            raise Cancelled("cancelled")
+        return [row for row, line in self._lines.items() if line.stop is None]
+
+    def bytes(self, row: int) -> bytes:
+        """The row's answer so far."""
+        return bytes(self._lines[row].data)
+
+    def whole(self, row: int) -> bool:
+        """Whether the answer so far ends on a complete character."""
+        data = self._lines[row].data
+        return _boundary(data) == len(data)
+
+    def stop_ids(self, member: int) -> frozenset[int]:
+        """Token ids that end an answer of this member."""
+        return self.voices[member].renderer.stop_ids
+
+    def token_bytes(self, member: int, token: int) -> bytes:
+        """Bytes of a token; control tokens have none."""
+        return self.voices[member].renderer.bytes_of([token])
+
+    def is_live(self, row: int) -> bool:
+        """Whether the row is still being written."""
+        return self._lines[row].stop is None
+
+    def logits(self, member: int, rows: Sequence[int]) -> Tensor:
+        """The member's next-token logits after each row's answer, fp32 [rows, V].
+
+        Reads what the member has not read yet; an incomplete character at the end is left out.
+        """
+        self._read([(member, row) for row in rows])
+        return torch.stack([_known(self._lines[row].own[member].heard) for row in rows]).float()
+
+    def logits_each(self, rows: Sequence[int]) -> list[Tensor]:
+        """`logits` of every member; members on one base share one forward pass."""
+        self._read([(m, row) for m in range(len(self.voices)) for row in rows])
+        return [self.logits(m, rows) for m in range(len(self.voices))]
+
+    def hidden(self, member: int, rows: Sequence[int]) -> Tensor:
+        """The member's final hidden state after each row's answer, [rows, W]."""
+        self._read([(member, row) for row in rows])
+        return torch.stack([_known(self._lines[row].own[member].state) for row in rows])
+
+    def options(self, member: int, rows: Sequence[int], texts: Sequence[str]) -> Tensor:
+        """Log-likelihood (nats) of each text as the next thing in each row, [rows, texts]."""
+        first = self.logits(member, rows)
+        voice = self.voices[member]
+        scores = torch.zeros(len(rows), len(texts))
+        for i, row in enumerate(rows):
+            own = self._lines[row].own[member]
+            for j, text in enumerate(texts):
+                ids = list(voice.renderer.encode(text))
+                total = float(sampling.logprobs_of(first[i : i + 1], torch.tensor(ids[:1]))[0])
+                if len(ids) > 1:
+                    copy = voice.session.fork(own.row, 1)[0]
+                    found = voice.session.extend([copy], [ids[:-1]], [len(ids) - 1]).logits_NV
+                    total += float(sampling.logprobs_of(found, torch.tensor(ids[1:])).sum())
+                    voice.session.free(copy)
+                    own.positions += len(ids) - 1
+                    own.rolled_back += len(ids) - 1
+                scores[i, j] = total
+        return scores
+
+    def uniforms(self, rows: Sequence[int]) -> Tensor:
+        """One number in [0, 1) per row from its own stream, fp32 [rows]."""
+        lines = [self._lines[row] for row in rows]
+        found = sampling.uniforms([x.task.seed for x in lines], [x.drawn for x in lines])
+        for line in lines:
+            line.drawn += 1
+        return found
+
+    def draw(self, rows: Sequence[int], logits_BV: Tensor) -> list[int]:
+        """One token per row by its own sampling settings and random stream."""
+        own = [self._lines[row].task.sampling for row in rows]
+        uniforms = self.uniforms(rows)
+        heat, top_p = [s.temperature for s in own], [s.top_p for s in own]
+        return sampling.draw(logits_BV, uniforms, heat, top_p).tolist()
+
+    def emit(
+        self,
+        member: int,
+        rows: Sequence[int],
+        ids: Sequence[int],
+        logits_BV: Tensor | None = None,
+        *,
+        shared: bool = False,
+    ) -> None:
+        """Append one token of the member to each row; a row that is then complete ends.
+
+        A stop id ends the row. With `shared` all members have this vocabulary and take the same id.
+        `logits_BV`, where given, are what the token's log-probability is read from.
+        """
+        logprobs = [0.0] * len(rows)
+        if logits_BV is not None:
+            chosen = torch.tensor(list(ids), device=logits_BV.device)
+            logprobs = sampling.logprobs_of(logits_BV, chosen).tolist()
+        for row, token, logprob in zip(rows, ids, logprobs, strict=True):
+            line = self._lines[row]
+            line.emitted += 1
+            line.logprobs.append(logprob)
+            if token in (self._any_stop if shared else self.stop_ids(member)):
+                self._end(line, "eos")
+                continue
+            self._take(line, member, token, shared)
+            self._full(line)
+
+    def _take(self, line: _Line, member: int, token: int, shared: bool) -> None:
+        """The token becomes part of the answer and of its writers' ids."""
+        owners = range(len(self.voices)) if shared else (member,)
+        self._catch_up(line, owners)
+        data = self.token_bytes(member, token)
+        line.data += data
+        line.authors.append((-1 if shared else member, len(data)))
+        line.text.feed(data)
+        for m in owners:
+            own = line.own[m]
+            own.ids.append(token)
+            own.covered = len(line.data)
+
+    def append(self, rows: Sequence[int], data: bytes) -> None:
+        """Append bytes that the method itself writes."""
+        for row in rows:
+            line = self._lines[row]
+            line.data += data
+            line.authors.append((-1, len(data)))
+            line.text.feed(data)
+            self._full(line)
+
+    def mark(self, row: int) -> Mark:
+        """Remember where the row is."""
+        line = self._lines[row]
+        ids = tuple((len(own.ids), own.covered) for own in line.own)
+        return Mark(
+            row, len(line.data), line.emitted, len(line.logprobs), tuple(line.authors), ids
+        )
+
+    def rollback(self, mark: Mark) -> None:
+        """Take back everything the row has gained since the mark; random numbers are not reused."""
+        line = self._lines[mark.row]
+        if line.stop is not None:
+            raise ValueError("a row that has ended cannot be rolled back")
+        del line.data[mark.size :]
+        del line.logprobs[mark.logprobs :]
+        line.emitted, line.authors = mark.emitted, list(mark.authors)
+        line.text = AnswerText(line.task.sampling.stop)
+        line.text.feed(bytes(line.data))
+        for own, voice, (count, covered) in zip(line.own, self.voices, mark.ids, strict=True):
+            if len(own.ids) <= count and own.covered <= covered:
+                continue
+            del own.ids[count:]
+            own.covered = covered
+            held = len(own.prompt) + count
+            if own.read > held:
+                own.rolled_back += voice.session.rollback(own.row, held)
+                own.read = held
+                own.heard = own.state = None
+
+    def fork(self, row: int, count: int) -> list[int]:
+        """Further rows that continue from this one; their results are the method's to collect."""
+        line = self._lines[row]
+        made = []
+        for _ in range(count):
+            index = max(self._lines) + 1
+            own = []
+            for voice, mine in zip(self.voices, line.own, strict=True):
+                copy = voice.session.fork(mine.row, 1)[0]
+                own.append(
+                    _Own(mine.prompt, copy, list(mine.ids), mine.covered, mine.read, mine.heard)
+                )
+            text = AnswerText(line.task.sampling.stop)
+            text.feed(bytes(line.data))
+            self._lines[index] = _Line(
+                index, line.task, own, text, bytearray(line.data), line.emitted, line.drawn,
+                list(line.logprobs), list(line.authors),
+            )  # fmt: skip
+            made.append(index)
+        return made
+
+    def finish(self, rows: Iterable[int], why: Stop) -> None:
+        """End rows; their results are delivered at once."""
+        for row in rows:
+            if self._lines[row].stop is None:
+                self._end(self._lines[row], why)
+
+    def lock_step(self, combine: Callable[[Sequence[Tensor]], Tensor]) -> None:
+        """Members of one vocabulary: draw every token from the combined distribution."""
+        while rows := self.live:
+            logits_BV = combine(self.logits_each(rows))
+            self.emit(0, rows, self.draw(rows, logits_BV), logits_BV, shared=True)
+
+    def close(self) -> None:
+        """Give every row of every member back."""
+        for line in self._lines.values():
+            if line.stop is None:
+                self._free(line)
+
+    def _read(self, asked: Sequence[tuple[int, int]]) -> None:
+        """Let members read what they have not read; one pass per loaded base."""
+        wanted: dict[int, list[tuple[_Own, list[int]]]] = {}
+        for member, row in dict.fromkeys(asked):
+            line = self._lines[row]
+            own = line.own[member]
+            self._catch_up(line, (member,))
+            new = [*own.prompt, *own.ids][own.read :]
+            if new:
+                wanted.setdefault(id(self.voices[member].session), []).append((own, new))
+            elif own.heard is None:
+                self._reread(self.voices[member].session, own)
+        sessions = {id(v.session): v.session for v in self.voices}
+        for key, parts in wanted.items():
+            reading = sessions[key].extend([own.row for own, _ in parts], [new for _, new in parts])
+            for i, (own, new) in enumerate(parts):
+                own.read += len(new)
+                own.positions += len(new)
+                own.heard = reading.logits_NV[i]
+                own.state = reading.hidden_NW[i] if len(reading.hidden_NW) > i else None
+
+    def _reread(self, session: Session, own: _Own) -> None:
+        """After a rollback the last position is read again, for its logits are gone."""
+        session.rollback(own.row, own.read - 1)
+        reading = session.extend([own.row], [[*own.prompt, *own.ids][own.read - 1 : own.read]])
+        own.positions += 1
+        own.rolled_back += 1
+        own.heard = reading.logits_NV[0]
+        own.state = reading.hidden_NW[0] if len(reading.hidden_NW) else None
+
+    def _catch_up(self, line: _Line, members: Iterable[int]) -> None:
+        """Tokenise what others wrote, up to the last complete character."""
+        for member in members:
+            own = line.own[member]
+            pending = bytes(line.data[own.covered :])
+            size = _boundary(pending)
+            if not size:
+                continue
+            text = pending[:size].decode("utf-8", "replace")
+            own.ids += self.voices[member].renderer.encode(text)
+            own.covered += size
+
+    def _full(self, line: _Line) -> None:
+        if line.text.stopped:
+            self._end(line, "stop")
+        elif line.emitted >= line.task.sampling.max_tokens:
+            self._end(line, "length")
+
+    def _end(self, line: _Line, why: Stop) -> None:
+        line.stop = why
+        line.text.finish()
+        reasoning, text = line.text.split()
+        seconds = (time.monotonic() - self._clock) / len(self._lines)
+        usage = Usage(
+            prompt_tokens=sum(len(own.prompt) for own in line.own),
+            generated_tokens=line.emitted,
+            positions=sum(own.positions for own in line.own),
+            rolled_back=sum(own.rolled_back for own in line.own),
+            flops=sum(
+                2.0 * v.num_parameters * own.positions
+                for v, own in zip(self.voices, line.own, strict=True)
+            ),
+            seconds=seconds,
+        )
+        stop = "length" if line.text.unclosed and why == "eos" else why
+        result = Generation(
+            text, stop, usage, logprobs=tuple(line.logprobs), reasoning=reasoning,
+            notes={"spans": self._spans(line)},
+        )  # fmt: skip
+        self.results[line.index] = result
+        self._free(line)
+        if self._done is not None:
+            self._done(line.index, result)
+
+    def _spans(self, line: _Line) -> Json:
+        """[[writer, bytes], …] in order; neighbours of one writer joined; "all" in lock-step."""
+        spans: list[list[Any]] = []
+        for member, size in line.authors:
+            name = self.names[member] if member >= 0 else "all"
+            if spans and spans[-1][0] == name:
+                spans[-1][1] += size
+            elif size:
+                spans.append([name, size])
+        return spans
+
+    def _free(self, line: _Line) -> None:
+        for voice, own in zip(self.voices, line.own, strict=True):
+            voice.session.free(own.row)
+            own.heard = own.state = None
+
+
+def _boundary(data: bytes | bytearray) -> int:
+    """Length of the longest beginning that does not end inside a character."""
+    for back in range(1, min(4, len(data)) + 1):
+        lead = data[-back]
+        if lead >= 0xC0:
+            need = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+            return len(data) if back >= need else len(data) - back
+        if lead < 0x80:
+            break
+    return len(data)
+
+
+def _known(value: Tensor | None) -> Tensor:
+    if value is None:
+        raise InputError("this model gives no hidden states")
+    return value
+
+
+def run_joint(
+    backends: Sequence[HfBackend],
+    specs: Sequence[ModelSpec],
+    tasks: Sequence[JointRow],
+    extra: tuple[JointMethod[Any], Json],
+    done: Done,
+    cancelled: Callable[[], bool],
+) -> None:
+    """A worker's side of a joint job: the method writes every row, results leave as rows end."""
+    method, state = extra
+    mixtures = [b.mixture(spec) for b, spec in zip(backends, specs, strict=True)]
+    sessions = {id(b): b.session() for b in backends}
+    voices = [
+        Voice(spec.name, sessions[id(b)], b.renderer(spec), mixture, b.num_parameters)
+        for b, spec, mixture in zip(backends, specs, mixtures, strict=True)
+    ]
+    joint = JointSession(voices, tasks, done, cancelled)
+    try:
+        with torch.inference_mode():
+            method.write(joint, state)
+            joint.finish(joint.live, "length")
+    finally:
+        joint.close()
+        for session in sessions.values():
+            session.close()

@@ -1,0 +1,196 @@
+"""The final tables of runs and studies, as plain values: no terminal code, no colours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from moco.report.report import Report
+from moco.types import Json
+
+NONE = "–"
+"""A value that does not exist."""
+UNFIT = "/"
+"""The score of a method that does not fit the pool."""
+REASON_CHARS = 160
+
+SCORES = ("", "score", "95% interval", "vs best single", "dev", "calls", "new tokens", "seconds")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table with what stands above and below it."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def plain(self) -> str:
+        """Aligned text: the first column to the left, the others to the right; no colours, no
+        borders.
+        """
+        lines = [self.columns, *self.rows]
+        widths = [max(len(row[i]) for row in lines) for i in range(len(self.columns))]
+        shown = [
+            "  ".join(
+                cell.ljust(width) if i == 0 or i == len(widths) - 1 else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in lines
+        ]
+        return "\n".join([*([self.title] if self.title else []), *shown, *self.notes])
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a study's table: a method's report, or why there is none."""
+
+    label: str
+    report: Report | None
+    why: str = ""
+    unfit: bool = False
+    """The pool breaks the method's requirements: no failure, the method does not apply."""
+
+
+def number(value: float | None, digits: int = 3, *, sign: bool = False) -> str:
+    """A score to three places, or a dash."""
+    return NONE if value is None else f"{value:{'+' if sign else ''}.{digits}f}"
+
+
+def interval(bounds: tuple[float, float] | None) -> str:
+    """`[low, high]`, or a dash."""
+    return NONE if bounds is None else f"[{bounds[0]:.3f}, {bounds[1]:.3f}]"
+
+
+def difference(value: tuple[float, float, float] | None) -> str:
+    """`+mean [low, high]`, or a dash."""
+    return NONE if value is None else f"{value[0]:+.3f} [{value[1]:+.3f}, {value[2]:+.3f}]"
+
+
+def calls(usage: Mapping[str, Json]) -> str:
+    """Calls, and how many of them came from the cache."""
+    cached = usage.get("cached_calls", 0)
+    return f"{usage.get('calls', 0):,}" + (f" ({cached:,} cached)" if cached else "")
+
+
+def seconds(usage: Mapping[str, Json]) -> str:
+    """Model seconds; where calls were cached, those of this run apart."""
+    total, fresh = usage.get("seconds", 0.0), usage.get("fresh_seconds", 0.0)
+    shown = f"{total:,.1f}"
+    return f"{shown} ({fresh:,.1f} now)" if usage.get("cached_calls", 0) else shown
+
+
+def run_sheet(report: Report) -> Sheet:
+    """The final table of one run."""
+    title = f"{report.method} on {report.task}: {report.n} questions"
+    rows = [_method_row(report.method, report), *_baselines(report)]
+    notes = [*_counts(report), _spent("method", report.usage)]
+    if report.usage_comparison.get("calls"):
+        notes.append(_spent("singles and oracle besides", report.usage_comparison))
+    return Sheet(title, SCORES, tuple(rows), tuple(notes))
+
+
+def study_sheet(task: str, entries: Sequence[Entry]) -> Sheet:
+    """All methods on one task, then the members alone, the best of them and the oracle."""
+    rows, notes = [], []
+    for entry in entries:
+        if entry.report is not None:
+            rows.append(_method_row(entry.label, entry.report))
+            continue
+        rows.append((entry.label, UNFIT if entry.unfit else "failed", *[""] * (len(SCORES) - 2)))
+        why = entry.why if len(entry.why) <= REASON_CHARS else entry.why[: REASON_CHARS - 1] + "…"
+        notes.append(f"{entry.label}: {' '.join(why.split())}")
+    reports = [e.report for e in entries if e.report is not None]
+    compared = next((r for r in reports if r.singles), None)
+    if compared is not None:
+        rows += _baselines(compared)
+    worse = [e.label for e in entries if e.report is not None and e.report.would_fall_back]
+    if worse:
+        notes.append(f"no better than the best single model on dev: {', '.join(worse)}")
+    count = f": {reports[0].n} questions" if reports else ""
+    return Sheet(f"{task}{count}", SCORES, tuple(rows), tuple(notes))
+
+
+def _method_row(label: str, report: Report) -> tuple[str, ...]:
+    return (
+        label,
+        number(report.score),
+        interval(report.ci95),
+        difference(report.difference),
+        "",
+        calls(report.usage),
+        f"{report.usage.get('generated_tokens', 0):,}",
+        seconds(report.usage),
+    )
+
+
+def _baselines(report: Report) -> list[tuple[str, ...]]:
+    """Every member alone, the best of them by dev and by test, and the oracle."""
+    empty = [""] * (len(SCORES) - 5)
+    rows = [
+        (f"  {name} alone", number(score), "", "", number(report.singles_dev.get(name)), *empty)
+        for name, score in report.singles.items()
+    ]
+    for what, name in (("dev", report.best_single_dev), ("test", report.best_single_test)):
+        if name is not None:
+            score, dev = report.singles.get(name), report.singles_dev.get(name)
+            label = f"  best single on {what}: {name}"
+            rows.append((label, number(score), "", "", number(dev), *empty))
+    if report.oracle is not None:
+        rows.append(("  oracle (best member per question)", number(report.oracle), *[""] * 6))
+    return rows
+
+
+def _counts(report: Report) -> list[str]:
+    notes = []
+    odd = {
+        "invalid": report.n_invalid,
+        "unparsed": report.n_unparsed,
+        "truncated": report.n_truncated,
+        "skipped": report.n_skipped,
+    }
+    if any(odd.values()):
+        notes.append("answers: " + ", ".join(f"{n} {what}" for what, n in odd.items() if n))
+    if report.fell_back:
+        notes.append("fell back: the best single model on dev answered (fallback: best_single)")
+    elif report.would_fall_back is not None:
+        verdict = "no better than" if report.would_fall_back else "better than"
+        would = "yes" if report.would_fall_back else "no"
+        notes.append(f"would fall back: {would} ({verdict} the best single model on dev)")
+    return [*notes, *(f"note: {note}" for note in report.notes)]
+
+
+def _spent(what: str, usage: Mapping[str, Json]) -> str:
+    loads = usage.get("model_loads")
+    parts = [
+        f"{calls(usage)} calls",
+        f"{usage.get('prompt_tokens', 0):,} prompt and {usage.get('generated_tokens', 0):,} new tokens",
+        f"{seconds(usage)} s of model time",
+        *([f"{loads} model loads"] if loads else []),
+        *([f"price {usage['price']:.4f}"] if usage.get("price") else []),
+    ]
+    return f"{what}: {', '.join(parts)}"
+
+
+def overview(reports: Sequence[Report], regraded: Mapping[str, float | None] | None = None) -> Sheet:
+    """One line per run folder, in the order given; `regraded` maps a folder's path to its score
+    now.
+    """
+    columns = ("run", "method", "task", "n", "score", "95% interval", "vs best single", "calls")
+    extra = ("regraded",) if regraded is not None else ()
+    rows = [
+        (
+            report.path.name,
+            report.method,
+            report.task,
+            str(report.n),
+            number(report.score),
+            interval(report.ci95),
+            difference(report.difference),
+            calls(report.usage),
+            *([number(regraded.get(str(report.path)))] if regraded is not None else []),
+        )
+        for report in reports
+    ]
+    return Sheet(f"{len(reports)} runs", (*columns, *extra), tuple(rows))
