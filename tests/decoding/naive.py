@@ -1,0 +1,96 @@
+"""Stand-ins for `Session`: one that keeps no cache, and one that follows a script."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from moco.decoding.session import Reading
+from moco.rendering import Renderer
+
+
+@functools.cache
+def _plain(folder: Path) -> Any:
+    """The model as transformers loads it."""
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder).eval()
+
+
+class NaiveSession:
+    """The same rows, but every call reads every row from its start."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.model = _plain(folder) if folder is not None else None
+        self.rows: dict[int, list[int]] = {}
+        self._next = 0
+
+    def add(self, count: int = 1, mixture: Mapping[str, float] | None = None) -> list[int]:
+        made = list(range(self._next, self._next + count))
+        self._next += count
+        self.rows |= {row: [] for row in made}
+        return made
+
+    def extend(
+        self, rows: Sequence[int], chunks: Sequence[Sequence[int]], keep: Sequence[int] | None = None
+    ) -> Reading:
+        wanted = keep or [1] * len(rows)
+        logits, hidden = [], []
+        for row, chunk, count in zip(rows, chunks, wanted, strict=True):
+            self.rows[row] += chunk
+            with torch.inference_mode():
+                found = self.forward(self.rows[row])
+            logits.append(found[-count:])
+            hidden.append(torch.zeros(count, 1))
+        return Reading(torch.cat(logits), torch.cat(hidden))
+
+    def forward(self, ids: Sequence[int]) -> torch.Tensor:
+        assert self.model is not None
+        found: torch.Tensor = self.model(torch.tensor([list(ids)]), use_cache=False).logits[0]
+        return found
+
+    def rollback(self, row: int, length: int) -> int:
+        dropped = len(self.rows[row]) - length
+        del self.rows[row][length:]
+        return dropped
+
+    def fork(self, row: int, count: int) -> list[int]:
+        made = self.add(count)
+        for copy in made:
+            self.rows[copy] = list(self.rows[row])
+        return made
+
+    def free(self, row: int) -> None:
+        del self.rows[row]
+
+    def close(self) -> None:
+        assert not self.rows
+
+
+class ScriptedSession(NaiveSession):
+    """A model that wants to write one text; `sure` says how confident it is at each byte."""
+
+    def __init__(
+        self, renderer: Renderer, prompt: Sequence[int], target: bytes, sure: Callable[[int], float]
+    ) -> None:
+        super().__init__(None)
+        self.renderer, self.prompt, self.target, self.sure = renderer, prompt, target, sure
+
+    def forward(self, ids: Sequence[int]) -> torch.Tensor:
+        written = self.renderer.bytes_of(ids[len(self.prompt) :])
+        assert self.target.startswith(written)
+        rest = self.target[len(written) :]
+        table = self.renderer.token_bytes
+        if rest:
+            fits = [i for i, data in enumerate(table) if data and rest.startswith(data)]
+            token = max(fits, key=lambda i: (len(table[i]), -i))
+        else:
+            token = min(self.renderer.stop_ids)
+        p = self.sure(len(written))
+        logits = torch.full((1, len(table)), float(torch.tensor((1 - p) / (len(table) - 1)).log()))
+        logits[0, token] = float(torch.tensor(p).log())
+        return logits
