@@ -145,7 +145,7 @@ def _fetch_rest(
         done = start
         with part.open("r+b" if start else "wb") as handle:
             handle.seek(start)
-            for block in reply.iter_raw(paths.CHUNK):
+            for block in reply.iter_raw():
                 handle.write(block)
                 done += len(block)
                 _check_size(file, done)

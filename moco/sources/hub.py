@@ -68,6 +68,7 @@ def fetch(ref: str, *, pull: bool) -> Path | None:
 def _package(ref: str, required: bool) -> ModuleType | None:
     try:
         import huggingface_hub
+        import huggingface_hub.errors
     except ImportError as error:
         if required:
             raise MissingExtraError(f"'{clip(ref)}'", "hf") from error

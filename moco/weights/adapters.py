@@ -208,7 +208,7 @@ def _delta(x: Tensor, layer: _Layer, current: _Current) -> Tensor:
     c_BR = current.by_device[a_RI.device]
     h = functional.linear(x.to(a_RI.dtype), a_RI)
     rows, rank = c_BR.shape
-    if h.shape[0] not in (1, rows) and h.dim() > 2 or (h.numel() // rank) % rows:
+    if (h.shape[0] not in (1, rows) and h.dim() > 2) or (h.numel() // rank) % rows:
         raise ValueError(f"{rows} rows of coefficients for an input of shape {tuple(x.shape)}")
     scaled = (h.to(torch.float32).reshape(rows, -1, rank) * c_BR[:, None, :]).reshape(h.shape)
     return functional.linear(scaled.to(a_RI.dtype), b_OR).to(x.dtype)
