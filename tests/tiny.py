@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -55,3 +57,35 @@ def tiny_model(kind: str, vocab_size: int = 320, seed: int = 0) -> Any:
     }
     torch.manual_seed(seed)
     return tf.AutoModelForCausalLM.from_config(configs[kind](), attn_implementation="eager").eval()
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def tiny_folder(folder: Path, kind: str = "llama", seed: int = 0) -> Path:
+    """A model folder with a tiny causal model, a byte-level tokenizer and a chat template."""
+    tiny_model(kind, seed=seed).save_pretrained(folder)
+    byte_tokenizer().save(str(folder / "tokenizer.json"))
+    settings = {"eos_token": "<|end|>", "chat_template": CHATML,
+                "tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def tiny_adapter(base: Path, folder: Path, seed: int) -> Path:
+    """A random rank-2 LoRA adapter of a base, as PEFT saves it."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base)
+    torch.manual_seed(seed)
+    config = LoraConfig(r=2, lora_alpha=8, target_modules=["q_proj", "down_proj"])
+    adapted = get_peft_model(model, config)
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.2)
+    adapted.save_pretrained(folder)
+    return folder

@@ -58,7 +58,7 @@ def draw(
 def pick(weights_RV: Tensor, uniforms_R: Tensor) -> Tensor:
     """Inverse CDF: the first id whose cumulative weight exceeds uniform × total; weights fp32."""
     cumulative = weights_RV.cumsum(-1)
-    total = cumulative[:, -1:]
+    total = cumulative[:, -1:].contiguous()
     found = torch.searchsorted(cumulative, uniforms_R[:, None] * total, right=True)
     last = torch.searchsorted(cumulative, total)
     return torch.minimum(found, last)[:, 0]

@@ -201,7 +201,7 @@ class Session:
         if not head:
             states: Tensor = self._run(self.model.base_model, inputs, plan).last_hidden_state
             return states[0]
-        places = torch.tensor(plan.wanted()[0], device=self.device)
+        places = torch.tensor(plan.wanted()[0], dtype=torch.long, device=self.device)
         if self._selects and "forward" not in vars(self._head):  # an adapter sees all tokens
             logits: Tensor = self._run(
                 self.model, {**inputs, "logits_to_keep": places}, plan
