@@ -16,7 +16,7 @@ from fractions import Fraction
 from moco.prompts import LETTERS
 from moco.tasks import cleaning, numbers, values
 from moco.tasks.cleaning import Found, fold, nothing
-from moco.tasks.letters import Options, extract_choice, read_letter
+from moco.tasks.letters import extract_choice, options_of, read_letter
 from moco.types import AnswerKind, Query, Status, Stop
 
 
@@ -112,10 +112,10 @@ def extract(text: str, query: Query, stop: Stop = "eos") -> Answer:
 
 
 def _target_letter(text: str, query: Query) -> Found:
-    read = read_letter(text, Options(query.choices), alone=True)
+    read = read_letter(text, options_of(query.choices), alone=True)
     if read is not None and read[0] is not None:
         return Found(read[0], "parsed", text)
-    fits = Options(query.choices).equal(text)
+    fits = options_of(query.choices).equal(text)
     if len(fits) == 1:
         return Found(LETTERS[fits[0]], "parsed", text)
     return nothing("names no option", "invalid", text)

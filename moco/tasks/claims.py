@@ -9,6 +9,8 @@ import json
 import re
 from typing import Literal, NamedTuple
 
+from moco.tasks.cleaning import characters
+
 Form = Literal["box", "tag", "field", "line", "phrase"]
 """`line` is a label with a colon, `phrase` a label with a verb ("the answer is …")."""
 
@@ -100,7 +102,7 @@ def _fields(text: str) -> list[Claim]:
         value = mark[name]
         if name == "double":
             try:
-                value = str(json.loads(f'"{value}"'))
+                value = characters(str(json.loads(f'"{value}"')))
             except ValueError:
                 value = mark[name]
         found.append(Claim(mark.start(name), mark.end(name), value, "field", mark.start()))

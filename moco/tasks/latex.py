@@ -44,6 +44,11 @@ _ASSIGNED = re.compile(r"^\\?[a-zA-Z](?:_?\{?\w\}?)?(?:\([a-zA-Z]\))?(?:=|\\in(?
 _ATOM = re.compile(r"-?(?:\d+(?:\.\d+)?|[a-zA-Zπ])")
 
 
+def words(text: str) -> str:
+    """The text without the commands that only set words upright."""
+    return _TEXT.sub(r"\1", text)
+
+
 def _strip_dollars(text: str) -> str:
     text = text.strip()
     for start, end in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")):
@@ -51,6 +56,16 @@ def _strip_dollars(text: str) -> str:
             inner = text[len(start) : -len(end)]
             if start not in inner:
                 return inner.strip()
+    return text
+
+
+def _unwrap(text: str) -> str:
+    """The text without one `\\text{…}` or `<…>` around all of it."""
+    if text.startswith("\\text{"):
+        inner, end = _group(text, 5)
+        return inner.strip() if end == len(text) else text
+    if len(text) > 2 and text[0] == "<" and text[-1] == ">" and not re.search("[<>]", text[1:-1]):
+        return text[1:-1].strip()
     return text
 
 
@@ -175,7 +190,7 @@ def canonical(text: str) -> str:
     """The normal form of an answer; empty when nothing is left of it."""
     if len(text) > MAX_CHARACTERS:
         return re.sub(r"\s+", "", text)
-    plain = _strip_dollars(text).strip().rstrip(".,;").strip()
+    plain = _unwrap(_strip_dollars(text).strip().rstrip(".,;").strip())
     plain = _DEGREE.sub("", plain)
     plain = _without_unit(plain)
     plain = re.sub(r"(?<=\d),\\!(?=\d{3})|(?<=\d)\{,\}(?=\d{3})", "", plain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 from moco.prompts import LETTERS
 from moco.tasks.claims import Claim, claims, discarded
-from moco.tasks.cleaning import Found, abstains, gives_up, nothing, sentences
+from moco.tasks.cleaning import Found, abstains, characters, gives_up, nothing, sentences, undress
 
 _SPACE = re.compile(r"\s+")
 _TRIM = " \t\n.,;:!?\"'()[]{}*_`"
@@ -21,10 +22,14 @@ MISSING_OPTION = "[no text]"
 
 def loose(text: str) -> str:
     """An option's text for comparison: case, accents and spacing folded, outer punctuation dropped."""
+    folded = _flat(text).strip()
+    return folded.strip(_TRIM) or folded
+
+
+def _flat(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text).casefold()
     plain = "".join(c for c in plain if not unicodedata.combining(c)).replace("−", "-")
-    folded = _SPACE.sub(" ", plain).strip()
-    return folded.strip(_TRIM) or folded
+    return _SPACE.sub(" ", plain)
 
 
 class Options:
@@ -32,7 +37,9 @@ class Options:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self.letters = LETTERS[: len(texts)] if texts else LETTERS
-        self.texts = ["" if text == MISSING_OPTION else loose(text) for text in texts]
+        dressless = [undress(characters(text)) for text in texts]
+        self.spelled = [_SPACE.sub(" ", text).strip().strip(_TRIM) for text in dressless]
+        self.texts = ["" if text == MISSING_OPTION else loose(text) for text in dressless]
 
     def has(self, letter: str) -> bool:
         """Whether a letter names one of the options."""
@@ -46,7 +53,7 @@ class Options:
     def equal(self, text: str) -> list[int]:
         """The options whose whole text this is."""
         plain = loose(text)
-        return [i for i, own in enumerate(self.texts) if own and own == plain]
+        return self._narrow([i for i, own in enumerate(self.texts) if own and own == plain], text)
 
     def starting(self, text: str) -> list[int]:
         """The options that a value starts with, the longest only, ended by punctuation or a reason."""
@@ -54,28 +61,53 @@ class Options:
         fits = [
             i
             for i, own in enumerate(self.texts)
-            if own and plain.startswith(own) and _ended(plain[len(own) :])
+            if own and plain.startswith(own) and _ENDED.match(plain, len(own))
         ]
-        longest = max((len(self.texts[i]) for i in fits), default=0)
-        return [i for i in fits if len(self.texts[i]) == longest]
+        return self._narrow(self._longest(fits), text)
 
-    def inside(self, text: str) -> tuple[list[int], bool]:
-        """The options named in a sentence, longer texts first so that a part of one is not another; and a negation."""
-        plain = _SPACE.sub(" ", unicodedata.normalize("NFKD", text).casefold())
-        plain = "".join(c for c in plain if not unicodedata.combining(c)).replace("−", "-")
+    def ending(self, text: str) -> list[int]:
+        """The options that a text ends with, the longest only, where nothing denies them."""
+        plain = loose(text)
+        fits = [
+            i
+            for i, own in enumerate(self.texts)
+            if len(own) > 2
+            and own not in _COMMON
+            and plain.endswith(own)
+            and not plain[: -len(own)][-1:].isalnum()
+            and not _NEGATED.search(plain[: -len(own)][-40:])
+        ]
+        return self._narrow(self._longest(fits), text)
+
+    def inside(self, text: str) -> list[int]:
+        """The options that a sentence names and does not deny; a part of a longer one is not another."""
+        plain = _flat(text)
         found: set[int] = set()
-        negated = False
-        for own in sorted(set(self.texts), key=len, reverse=True):
+        for own in sorted(set(self.texts), key=lambda t: (-len(t), t)):
             if not own or (len(own) == 1 and own.isalpha()):
                 continue
             pattern = _option_pattern(own)
             for match in pattern.finditer(plain):
-                if _NEGATED.search(plain[max(0, match.start() - 40) : match.start()]):
-                    negated = True
-                else:
+                if not _NEGATED.search(plain[max(0, match.start() - 40) : match.start()]):
                     found.update(i for i, other in enumerate(self.texts) if other == own)
             plain = pattern.sub(lambda m: "\0" * len(m[0]), plain)
-        return sorted(found), negated
+        return self._narrow(sorted(found), text)
+
+    def _longest(self, fits: list[int]) -> list[int]:
+        longest = max((len(self.texts[i]) for i in fits), default=0)
+        return [i for i in fits if len(self.texts[i]) == longest]
+
+    def _narrow(self, fits: list[int], text: str) -> list[int]:
+        """Of options that differ in case or accents only, those spelled as in the text."""
+        if len({self.texts[i] for i in fits}) != 1 or len(fits) < 2:
+            return fits
+        return [i for i in fits if self.spelled[i] in _SPACE.sub(" ", text)] or fits
+
+
+@functools.lru_cache(maxsize=1024)
+def options_of(choices: tuple[str, ...]) -> Options:
+    """The options of a query, prepared once."""
+    return Options(choices)
 
 
 _NEGATED = re.compile(
@@ -90,7 +122,9 @@ def _option_pattern(own: str) -> re.Pattern[str]:
     """Where an option's text stands free: not in a word or number, common words only as an answer of their own."""
     text = re.escape(own)
     if own in _COMMON:
-        return re.compile(rf"(?:^|(?<=\bis |:\s|\be: ))[\"'(]*{text}(?=[\"')]*(?:[.,;:!]|\s*$))")
+        return re.compile(
+            rf"(?:^|(?<=\bis )|(?<=\bbe )|(?<=:\s))[\"'(]*{text}(?=[\"')]*(?:[.,;:!]|\s*$))"
+        )
     before = r"(?<![\w])(?<!\d[.,])(?<![-])" if own[0].isdigit() else r"(?<!\w)"
     after = r"(?![\w%])(?![.,]\d)" if own[-1].isdigit() else r"(?!\w)"
     return re.compile(before + text + after)
@@ -99,10 +133,6 @@ def _option_pattern(own: str) -> re.Pattern[str]:
 _ENDED = re.compile(
     r"[\"')\]]*\s*(?:$|[.,;:!?()\[\]\"'\n]|[-–—]\s|(?:because|since|as|which|due|for|and|but|or)\b)"
 )
-
-
-def _ended(rest: str) -> bool:
-    return bool(_ENDED.match(rest))
 
 
 _LEAD = re.compile(
@@ -172,6 +202,8 @@ def read_letter(value: str, options: Options, *, alone: bool) -> tuple[str | Non
     if match is None or not options.has(match["letter"]):
         return None
     letter, rest = match["letter"], value[match.end() :]
+    if not match["close"] and rest[:1].isalnum() and rest[:1].isascii():
+        return None
     enclosed = any(c in "([{<" for c in match["open"]) and bool(match["close"])
     bare = not rest.strip(" \t\n.,;:!)]}\"'*$")
     if letter.islower() and not enclosed and not (alone and bare):
@@ -198,21 +230,22 @@ def _own_follows(rest: str, letter: str, options: Options) -> bool:
 
 
 def _from_claim(claim: Claim, options: Options) -> Event | None:
-    alone = claim.form in ("box", "tag", "field", "line")
-    read = read_letter(claim.value, options, alone=alone)
-    if read is not None:
-        letter, end = read
-        return Event(claim.label, claim.start + end, letter, claim.form, claim.value[:end].strip())
+    """A labelled value as a commitment: an option's whole text ("Both A and B"), a letter, the start of a text."""
     value = claim.value.strip()
-    if claim.form == "box" or claim.form == "tag":
+    whole = options.equal(value) if len(value.strip(_TRIM)) > 1 else []
+    if len(whole) == 1:
+        return Event(claim.label, claim.end, LETTERS[whole[0]], f"{claim.form} text", value)
+    read = read_letter(claim.value, options, alone=claim.strong)
+    if read is None and claim.form in ("box", "tag"):
         read = read_letter(value.strip(_TRIM), options, alone=True)
-        if read is not None:
-            return Event(claim.label, claim.end, read[0], claim.form, value)
-    fits = options.equal(value) or options.starting(value)
+    fits = whole or options.starting(value)
+    if read is not None and (read[0] is not None or len(fits) != 1):
+        end = min(claim.start + read[1], claim.end)
+        return Event(claim.label, end, read[0], claim.form, claim.value[: read[1]].strip())
     if not fits:
         return None
     letter = LETTERS[fits[0]] if len(fits) == 1 else None
-    return Event(claim.label, claim.end, letter, claim.form + " text", value)
+    return Event(claim.label, claim.end, letter, f"{claim.form} text", value)
 
 
 _OPT = r"(?:option|choice|answer|letter|statement|choose|pick)?\s*"
@@ -318,7 +351,7 @@ _OWN_LINE = re.compile(
 )
 _FIRST = re.compile(r"\s*(?P<open>\(?)(?P<letter>[A-Z])(?P<mark>[).:])\s+(?P<rest>\S[^\n]*)")
 _MENTION = re.compile(
-    r"(?:\b(?i:option|choice|answer|statement)\s+(?P<a>[A-Z])(?![\w'+#-])|[(\[](?P<b>[A-Z])[)\]]|(?<![\w.(])(?P<c>[A-Z])\)(?=[\s.,]|$))"
+    r"(?:\b(?i:option|choice|answer|statement)\s+(?P<a>[A-Z])(?![\w'+#-])|(?<!\w)[(\[](?P<b>[A-Z])[)\]]|(?<![\w.(])(?P<c>[A-Z])\)(?=[\s.,]|$))"
 )
 
 
@@ -360,9 +393,9 @@ def _weak(text: str, options: Options) -> Found:
     named = _mentions(last, options)
     if len(named) == 1:
         return Found(named[0], "parsed", last[:200], "one option letter in the last sentence")
-    if named:
+    found = options.ending(text) if named else options.inside(last) or options.ending(text)
+    if named and len(found) != 1:
         return nothing("several options in the last sentence", "ambiguous", last[:200])
-    found, _ = options.inside(last)
     return (
         _pick(found, last[:200], "one option's text in the last sentence")
         if found
@@ -409,7 +442,7 @@ def _pick(fits: list[int], raw: str, why: str) -> Found:
 
 def extract_choice(text: str, choices: Sequence[str], *, complete: bool = True) -> Found:
     """The letter chosen in an undressed text; without `complete` (cut off) only a commitment counts."""
-    options = Options(choices)
+    options = options_of(tuple(choices))
     events = [
         e for claim in claims(text, choice=True) if (e := _from_claim(claim, options)) is not None
     ]

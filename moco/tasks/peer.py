@@ -223,7 +223,10 @@ def _open(
     bare = (
         body[: form.options_at].rstrip() if form.options_at and body == question.rstrip() else body
     )
-    return _query(name, bare or body, body, form, reading.line), golds
+    query = _query(name, bare or body, body, form, reading.line)
+    if form.kind == "choice":
+        golds = [target(gold, query).value or gold for gold in golds]
+    return query, golds
 
 
 def _golds(item: Item, reading: Reading) -> list[str]:

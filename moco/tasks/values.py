@@ -13,6 +13,8 @@ from moco.tasks.cleaning import Found, abstains, fold, gives_up, nothing, senten
 Reader = Callable[[str], Found | None]
 """Reads a value that the text presents as its answer; None where it is nothing of this kind."""
 
+CLOSED = ("box", "tag", "field")
+
 _FILLER = re.compile(
     r"""(?:[\s"'(\[=:~≈*]|\b(?:approximately|approx\.?|about|around|roughly|exactly|only|just|nearly|almost|equal\s+to|equals|a\s+total\s+of
     |is|usd|rs\.?|therefore|simply|the\s+number|the\s+value|an?\s+average\s+of)(?=[\s:$]))*""",
@@ -26,13 +28,19 @@ _WRONG = re.compile(
 )
 
 
-def _last_claim(found: list[Claim], read: Reader, text: str) -> Found | None:
-    """The last claim that reads as this kind; two boxes joined by "or" are a hedge."""
+def _last_claim(
+    found: list[Claim], read: Reader, text: str, *, closed: Reader | None = None
+) -> Found | None:
+    """The last claim that reads as this kind; two boxes joined by "or" are a hedge.
+
+    `closed` reads what stands in a box, a tag or a field, where nothing but the answer can be.
+    """
     readings: list[tuple[Claim, Found]] = []
     for claim in found:
         if _WRONG.match(text[claim.end : claim.end + 60]):
             continue
-        reading = read(claim.value)
+        reader = closed if closed is not None and claim.form in CLOSED else read
+        reading = reader(claim.value)
         if reading is None and abstains(claim.value):
             reading = nothing("no answer is given", "abstained", claim.value.strip()[:200])
         if reading is not None:
@@ -270,7 +278,7 @@ def _from_sentence(sentence: str, labels: Labels) -> Found | None:
 def list_items(value: str, depth: int = 0) -> list[object] | None:
     """The items of a list as written: brackets of any sort or none, commas, semicolons or spaces."""
     text = value.strip().rstrip(".").strip().strip("$`").strip()
-    text = re.sub(r"\\(?:left|right)(?![a-z])|\\[!,;: ]", "", text)
+    text = re.sub(r"\\(?:left|right)(?![a-z])|\\[!,;: ]", "", latex.words(text))
     text = (
         re.sub(r"\\begin\{\w+\}|\\end\{\w+\}", "", text)
         .replace("\\\\", ",")
@@ -306,6 +314,13 @@ def list_items(value: str, depth: int = 0) -> list[object] | None:
     else:
         parts = plain.split()
     items: list[object] = []
+    if (
+        len(parts) == 1
+        and inner != text
+        and text[0] in "(<{"
+        and parts[0].strip()[:1] in ("[", "(")
+    ):
+        return list_items(parts[0], depth + 1)
     for part in parts:
         item = part.strip().strip("\"'`")
         if item[:1] in ("[", "(") and item[-1:] in ("]", ")"):
@@ -324,7 +339,7 @@ def list_items(value: str, depth: int = 0) -> list[object] | None:
 
 def read_list(value: str) -> Found | None:
     """The list that a value is."""
-    text = value.strip()
+    text = re.split(r",?\s(?:because|since)\s", value, maxsplit=1)[0].strip()
     bracket = re.match(
         r"(?:[a-zA-Z]\w?\s*=\s*)?(\[[^\n]*\]|\([^\n]*\)|\\\{[^\n]*\\\}|\{[^\n]*\})", text
     )
@@ -354,22 +369,19 @@ def extract_list(text: str, complete: bool) -> Found:
 
 # spans
 
-_SPAN_END = re.compile(r",?\s(?:because|since|which)\s|\s[-–—]\s|\s\((?=[a-z])")
+_SPAN_END = re.compile(r",?\s(?:because|since|which)\s|\s\((?=[a-z])")
 
 
 def read_span(value: str) -> Found | None:
     """The words that a value is: its first sentence, without a reason that follows."""
     head = sentences(value)[0].text if sentences(value) else ""
     cut = _SPAN_END.search(head, 1)
-    raw = (
-        (head[: cut.start()] if cut else head)
-        .strip()
-        .strip("\"'`*")
-        .rstrip(".,;:!")
-        .strip("\"'")
-        .strip()
-    )
-    raw = re.sub(r"^\\text\{(.*)\}$", r"\1", raw)
+    return read_words(head[: cut.start()] if cut else head)
+
+
+def read_words(value: str) -> Found | None:
+    """All of a value as words."""
+    raw = value.strip().strip("\"'`*<>").rstrip(".,;:!").strip("\"'").strip()
     if abstains(raw):
         return nothing("no answer is given", "abstained", raw)
     folded = fold(raw)
@@ -380,11 +392,16 @@ def extract_span(text: str, complete: bool) -> Found:
     """The words a text gives: its last strong claim, else its last "the answer is", else its last sentence."""
     every = claims(text)
     strong = [c for c in every if c.strong]
-    found = _last_claim(strong, read_span, text) or _last_claim(every, read_span, text)
+    found = _last_claim(strong, read_span, text, closed=read_words)
+    found = found or _last_claim(every, read_span, text)
     if found is not None:
         return found
     if not complete:
         return nothing("cut off before an answer", "truncated")
+    whole = text.strip()
+    if len(whole.split()) <= 8 and "\n" not in whole:
+        reading = read_words(whole)
+        return reading._replace(why="the whole text") if reading else nothing("no answer found")
     last = sentences(text)
     reading = read_span(last[-1].text) if last else None
     return reading._replace(why="the last sentence") if reading else nothing("no answer found")
