@@ -231,6 +231,13 @@ def test_unreachable_index_without_secrets_in_the_message(monkeypatch: pytest.Mo
     assert "hunter2" not in str(caught.value)
 
 
+def test_the_indexs_login_goes_to_its_own_files_only() -> None:
+    base = "https://me:pw@host/simple/p/"
+    assert index._logged_in("https://host/f.whl", base) == "https://me:pw@host/f.whl"
+    assert index._logged_in("https://other/f.whl", base) == "https://other/f.whl"
+    assert index._logged_in("http://host/f.whl", base) == "http://host/f.whl"
+
+
 def test_folders_as_indexes_and_find_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files, page = tmp_path / "files", tmp_path / "simple" / "pkg"
     files.mkdir()

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 import httpx
@@ -194,10 +194,19 @@ def _from_json(entry: dict[str, object], base: str) -> RemoteFile:
     size = entry.get("size")
     return RemoteFile(
         str(entry.get("filename", "")),
-        urljoin(base, str(entry.get("url", ""))),
+        _logged_in(urljoin(base, str(entry.get("url", ""))), base),
         str(sha256 or "").lower(),
         size if isinstance(size, int) else 0,
     )
+
+
+def _logged_in(url: str, base: str) -> str:
+    """A file's URL with the index's user name and password, where both are on one host."""
+    file, index = urlsplit(url), urlsplit(base)
+    login, at, host = index.netloc.rpartition("@")
+    if at and file.netloc == host and file.scheme == index.scheme:
+        return urlunsplit(file._replace(netloc=f"{login}@{host}"))
+    return url
 
 
 class _Links(HTMLParser):
@@ -216,4 +225,5 @@ class _Links(HTMLParser):
             url, fragment = urldefrag(urljoin(self.base, href))
             digest = re.search(r"(?:^|&)sha256=([0-9a-fA-F]{64})", fragment)
             name = unquote(urlsplit(url).path).rpartition("/")[2]
+            url = _logged_in(url, self.base)
             self.files.append(RemoteFile(name, url, digest.group(1).lower() if digest else ""))

@@ -253,8 +253,11 @@ def merged_state(
 def _with_deltas(tensor: Tensor, deltas: Sequence[tuple[float, LoraModule]]) -> Tensor:
     total = tensor.to(torch.float32)
     for weight, module in deltas:
-        delta = ops.low_rank(
-            reader.factor(module.a), reader.factor(module.b), weight * module.scale
-        )
-        total = total + (delta if delta.shape == total.shape and not module.transposed else delta.T)
+        total = total + dense_delta(module, weight)
     return total
+
+
+def dense_delta(module: LoraModule, weight: float = 1.0) -> Tensor:
+    """weight · s · B · A in fp32, laid out as the base stores the layer's weight."""
+    delta = ops.low_rank(reader.factor(module.a), reader.factor(module.b), weight * module.scale)
+    return delta.T if module.transposed else delta

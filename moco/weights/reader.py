@@ -15,6 +15,9 @@ from moco.checkpoint import Slot
 from moco.errors import ModelFormatError, clip
 from moco.weights import ops
 
+BLOCK = 1 << 22
+"""Numbers that a sum reads of each checkpoint at a time."""
+
 
 class Reader:
     """A checkpoint folder's tensors by name; an output projection tied to the embeddings is left
@@ -92,7 +95,7 @@ def linear_state(
 
     Sums are in fp32 and cast once, to `dtype` or to what the first model stores. A tied tensor
     comes once, under its embedding name; tensors of whole numbers come from the first model. Peak
-    memory is three tensors in fp32.
+    memory is the largest tensor in fp32, its cast, and a few blocks.
     """
     if len(paths) != len(weights) or not paths:
         raise ValueError(f"{len(paths)} checkpoints and {len(weights)} weights")
@@ -102,5 +105,16 @@ def linear_state(
         if not slot.is_float:
             yield name, readers[0].tensor(name)
             continue
-        total = ops.weighted_sum((reader.tensor(name) for reader in readers), weights)
+        total = _combined(readers, weights, name)
         yield name, ops.cast(total, dtype or ops.DTYPES[slot.dtype])
+
+
+def _combined(readers: Sequence[Reader], weights: Sequence[float], name: str) -> Tensor:
+    """One tensor's weighted sum in fp32, read block by block."""
+    slot = readers[0].slots[name]
+    total = torch.empty(slot.num_items)
+    for start in range(0, slot.num_items, BLOCK):
+        stop = min(start + BLOCK, slot.num_items)
+        blocks = (reader.block(name, start, stop) for reader in readers)
+        total[start:stop] = ops.weighted_sum(blocks, weights)
+    return total.reshape(slot.shape)

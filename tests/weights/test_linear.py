@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +66,33 @@ def test_bf16_sums_are_rounded_once(model_dir: Callable[..., Path]) -> None:
         exact = ops.weighted_sum((Reader(f).tensor(name) for f in folders), weights)
         assert torch.equal(found[name], exact.to(torch.bfloat16))
     assert all(t.dtype == torch.float32 for _, t in linear_state(folders, weights, torch.float32))
+
+
+MEASURE = """
+import resource, sys, torch
+from pathlib import Path
+from moco.weights.reader import linear_state
+from moco.weights.writer import write
+torch.set_num_threads(1)
+torch.ones(8, 8) @ torch.ones(8, 8)
+folders = [Path(p) for p in sys.argv[2:]]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+write(Path(sys.argv[1]), linear_state(folders, [0.25] * 4), folders[0])
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_peak_memory_is_one_tensor_not_all_models(tmp_path: Path) -> None:
+    folders = [tmp_path / f"m{i}" for i in range(4)]
+    for i, folder in enumerate(folders):
+        folder.mkdir()
+        (folder / "config.json").write_text('{"architectures": ["X"]}')
+        state = {f"t{j}": torch.full((6 << 20,), float(i + j)) for j in range(2)}
+        save_file(state, folder / "model.safetensors")
+    command = [sys.executable, "-c", MEASURE, str(tmp_path / "out"), *map(str, folders)]
+    megabytes = int(subprocess.check_output(command, text=True))
+    assert megabytes < 24 + 64, megabytes  # a tensor takes 24 MiB, the four models 192
+    assert Reader(tmp_path / "out").block("t1", 5, 6).item() == 2.5
 
 
 def test_models_of_other_shapes_are_refused(model_dir: Callable[..., Path]) -> None:
