@@ -103,12 +103,15 @@ class SamplingConfig(Strict):
     """Strings that end an answer."""
 
 
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")]
+
+
 class EngineConfig(Strict):
     """Where and how models run; nothing here changes what is asked."""
 
     executor: Literal["inline", "process"] = "inline"
     """All models in this process, or one worker process per device group."""
-    devices: tuple[str, ...] = ("auto",)
+    devices: tuple[Device, ...] = Field(default=("auto",), min_length=1)
     """`auto`, `cpu`, `cuda`, `cuda:0` …; with executor process, one worker per entry."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto = as stored; float32 for the bundled pool."""
@@ -201,7 +204,7 @@ class _Loader(yaml.SafeLoader):
 def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
     seen = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, str):
             raise ConfigError(
                 f"line {key_node.start_mark.line + 1}: a key must be a string, not {clip(repr(key))}"
@@ -228,9 +231,8 @@ def parse_yaml(text: str) -> Any:
             elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
                 depth -= 1
             if depth > MAX_DEPTH:
-                raise ConfigError(
-                    f"line {event.start_mark.line + 1}: nested deeper than {MAX_DEPTH} levels"
-                )
+                line = event.start_mark.line + 1 if event.start_mark else "?"
+                raise ConfigError(f"line {line}: nested deeper than {MAX_DEPTH} levels")
             if nodes > MAX_NODES:
                 raise ConfigError(f"more than {MAX_NODES:,} values; this is no configuration")
         value = yaml.load(text, Loader=_Loader)
@@ -295,7 +297,7 @@ def read_file(path: Path) -> dict[str, Any]:
 
 def override(data: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
     """Apply `dotted.key=value` changes; the value is read as YAML."""
-    result = json.loads(json.dumps(data, default=str))
+    result: dict[str, Any] = json.loads(json.dumps(data, default=_unknown_value))
     for change in changes:
         key, found, value = change.partition("=")
         parts = key.strip().split(".")

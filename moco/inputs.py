@@ -37,7 +37,7 @@ def read(path: Path, changes: Sequence[str] = ()) -> RunConfig | StudyConfig:
         keys = clip(", ".join(data), 200)
         hint = "".join(nearest(key, ("method", "task", *STUDY_KEYS)) for key in list(data)[:1])
         raise ConfigError(
-            f"{where}: has neither `method` and `task` nor `methods` and `tasks`, but: {keys}.{hint}"
+            f"{where}: has neither `method` and `task` nor `methods` and `tasks`, but {keys}.{hint}"
         )
     return _parse(RunConfig, data, where)
 
@@ -62,6 +62,6 @@ def read_study(path: Path, changes: Sequence[str] = ()) -> StudyConfig:
     found = read(path, changes)
     if isinstance(found, RunConfig):
         raise ConfigError(
-            f"{clip(str(path), 300)}: has one `method` and one `task`, so it is a run: moco run FILE"
+            f"{clip(str(path), 300)}: has one `method` and one `task`, so it is a run: moco run"
         )
     return found

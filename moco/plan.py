@@ -76,14 +76,14 @@ def plan(run: RunConfig, *, pull: bool, accept_licence: bool = False, files: boo
     unloaded.
     """
     method = build_method(run.method, files=files)
-    entry = task_entry(run)
+    entry = task_entry(run, files=files)
     config.memory_bytes(run.engine.memory)
     before = _early(run, method)
     if pull:
         _raise_early(before)
-    found = members.resolve(_with_roles(run, method), pull=pull, accept_licence=accept_licence)
+    found = members.resolve(with_roles(run, method), pull=pull, accept_licence=accept_licence)
     data = load_task(run, entry, pull=pull)
-    kinds = _kinds(entry, data)
+    kinds = kinds_of(entry, data)
     problems = [*before, *check(run, method, found, kinds, data)]
     return Plan(run, method, found, data, tuple(problems))
 
@@ -146,7 +146,7 @@ def _raise_early(problems: Sequence[Problem]) -> None:
         )
 
 
-def _with_roles(run: RunConfig, method: Method[Any]) -> RunConfig:
+def with_roles(run: RunConfig, method: Method[Any]) -> RunConfig:
     """The config with the embedder role filled where the method uses one and nobody is named."""
     roles = dict(run.roles)
     for role, need in method.needs().roles.items():
@@ -155,19 +155,22 @@ def _with_roles(run: RunConfig, method: Method[Any]) -> RunConfig:
     return run.model_copy(update={"roles": roles})
 
 
-def task_entry(run: Shared) -> Task | None:
-    """The catalogue's entry of the run's task; None for a file of the user's own."""
+def task_entry(run: RunConfig, *, files: bool = True) -> Task | None:
+    """The entry of the run's task; None for a data file of the user's own.
+
+    `files` allows a task written `./file.py:NAME`.
+    """
     task = config.task_config(run.task)
     if task.path:
         path = Path(task.path).expanduser()
         if not path.exists():
             raise DataError(f"task.path: {clip(str(path), 300)}: no such file or folder")
         return None
-    entry: Task = registry.load("task", task.name)
+    entry: Task = registry.load("task", task.name, files=files)
     return entry
 
 
-def _kinds(entry: Task | None, data: TaskData | None) -> list[AnswerKind]:
+def kinds_of(entry: Task | None, data: TaskData | None) -> list[AnswerKind]:
     if data is not None:
         return list(dict.fromkeys(s.query.kind for s in (*data.dev, *data.test)))
     return list(entry.kinds) if entry is not None else []

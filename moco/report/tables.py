@@ -13,6 +13,7 @@ NONE = "–"
 UNFIT = "/"
 """The score of a method that does not fit the pool."""
 REASON_CHARS = 160
+NUMERIC = "0123456789+-[–/"
 
 SCORES = ("", "score", "95% interval", "vs best single", "dev", "calls", "new tokens", "seconds")
 
@@ -26,16 +27,20 @@ class Sheet:
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
 
+    def numeric(self, column: int) -> bool:
+        """Whether a column holds numbers, which are aligned to the right."""
+        cells = [row[column] for row in self.rows if row[column]]
+        return bool(cells) and all(cell[0] in NUMERIC for cell in cells)
+
     def plain(self) -> str:
-        """Aligned text: the first column to the left, the others to the right; no colours, no
-        borders.
-        """
+        """Aligned text: numbers to the right, words to the left; no colours, no borders."""
         lines = [self.columns, *self.rows]
         widths = [max(len(row[i]) for row in lines) for i in range(len(self.columns))]
+        right = [self.numeric(i) for i in range(len(widths))]
         shown = [
             "  ".join(
-                cell.ljust(width) if i == 0 or i == len(widths) - 1 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+                cell.rjust(width) if to_right else cell.ljust(width)
+                for cell, width, to_right in zip(row, widths, right, strict=True)
             ).rstrip()
             for row in lines
         ]
@@ -165,7 +170,8 @@ def _spent(what: str, usage: Mapping[str, Json]) -> str:
     loads = usage.get("model_loads")
     parts = [
         f"{calls(usage)} calls",
-        f"{usage.get('prompt_tokens', 0):,} prompt and {usage.get('generated_tokens', 0):,} new tokens",
+        f"{usage.get('prompt_tokens', 0):,} prompt tokens",
+        f"{usage.get('generated_tokens', 0):,} new tokens",
         f"{seconds(usage)} s of model time",
         *([f"{loads} model loads"] if loads else []),
         *([f"price {usage['price']:.4f}"] if usage.get("price") else []),
@@ -173,7 +179,9 @@ def _spent(what: str, usage: Mapping[str, Json]) -> str:
     return f"{what}: {', '.join(parts)}"
 
 
-def overview(reports: Sequence[Report], regraded: Mapping[str, float | None] | None = None) -> Sheet:
+def overview(
+    reports: Sequence[Report], regraded: Mapping[str, float | None] | None = None
+) -> Sheet:
     """One line per run folder, in the order given; `regraded` maps a folder's path to its score
     now.
     """
@@ -193,4 +201,4 @@ def overview(reports: Sequence[Report], regraded: Mapping[str, float | None] | N
         )
         for report in reports
     ]
-    return Sheet(f"{len(reports)} runs", (*columns, *extra), tuple(rows))
+    return Sheet(f"{len(reports)} finished runs", (*columns, *extra), tuple(rows))

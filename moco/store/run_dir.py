@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,10 +26,12 @@ LOG = logging.getLogger("moco")
 
 def folder_name(method: str, task: str, digest: str) -> str:
     """`<method>-<task>-<digest8>`."""
-    safe = "".join(
-        c if c.isalnum() or c in "._" else "_" for c in f"{method}-{task}".replace("-", "\0")
-    )
-    return f"{safe.replace(chr(0), '-')}".replace("_" * 3, "_")[:100] + f"-{digest[:8]}"
+    return f"{_safe(method)}-{_safe(task)}-{digest[:8]}"
+
+
+def _safe(name: str) -> str:
+    """A name that any file system takes."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "_", name)[:60].strip(".") or "_"
 
 
 class RunDir:

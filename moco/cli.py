@@ -1,0 +1,239 @@
+"""The command line: `moco` and `logmoco`. Commands are declared here; what they do is imported when
+they are called.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = "Model collaboration: several language models solve a task together."
+
+app = typer.Typer(
+    name="moco",
+    help=HELP,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=False,
+)
+data_app = typer.Typer(help="Data sets.", no_args_is_help=True)
+model_app = typer.Typer(help="Models.", no_args_is_help=True)
+cache_app = typer.Typer(help="The cache of model calls and downloads.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(model_app, name="model")
+app.add_typer(cache_app, name="cache")
+
+
+class Listed(StrEnum):
+    """What `moco list` can list."""
+
+    methods = "methods"
+    tasks = "tasks"
+    pools = "pools"
+    models = "models"
+    scorers = "scorers"
+
+
+class Starter(StrEnum):
+    """What `moco new` can write."""
+
+    method = "method"
+    task = "task"
+
+
+Config = Annotated[Path, typer.Argument(help="YAML or JSON file.", show_default=False)]
+Changes = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Changes, such as seed=1 or method.k=3."),
+]
+Logs = Annotated[Path, typer.Option("-l", "--log-dir", help="Parent of the run folders.")]
+Accept = Annotated[bool, typer.Option(help="Accept the licences of models that ask for it.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
+RUNS = Path("runs")
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option("-c", "--config_file", "--config", help="Run this config file.")
+    ] = None,
+    log_dir: Annotated[
+        Path, typer.Option("-l", "--log_dir", "--log-dir", help="Parent of the run folders.")
+    ] = RUNS,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Model collaboration: several language models solve a task together."""
+    if version:
+        from importlib import metadata
+
+        typer.echo(metadata.version("moco-collab"))
+        raise typer.Exit
+    if context.invoked_subcommand is not None:
+        return
+    if config is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+    from moco.commands import running
+
+    raise typer.Exit(running.run_config(config, (), log_dir, accept=False, quiet=False))
+
+
+@app.command()
+def run(
+    config: Config,
+    changes: Changes = None,
+    log_dir: Logs = RUNS,
+    accept_licence: Accept = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run one method on one task; the same command again finishes or replays it."""
+    from moco.commands import running
+
+    raise typer.Exit(running.run_config(config, changes or (), log_dir, accept_licence, quiet))
+
+
+@app.command()
+def study(
+    config: Config,
+    changes: Changes = None,
+    log_dir: Logs = RUNS,
+    dry_run: Annotated[bool, typer.Option(help="Only show what would be run.")] = False,
+    accept_licence: Accept = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run several methods on several tasks and compare them."""
+    from moco.commands import running
+
+    changes = changes or []
+    raise typer.Exit(running.run_study(config, changes, log_dir, dry_run, accept_licence, quiet))
+
+
+@app.command()
+def check(
+    configs: Annotated[list[Path], typer.Argument(help="Config files.", show_default=False)],
+    every: Annotated[
+        bool, typer.Option("--all", help="Also show which methods fit the pool, and why not.")
+    ] = False,
+) -> None:
+    """Say what is wrong with configs; nothing is loaded, written or downloaded."""
+    from moco.commands import running
+
+    raise typer.Exit(running.check_configs(configs, every))
+
+
+@app.command("list")
+def list_(kind: Annotated[Listed, typer.Argument(show_default=False)]) -> None:
+    """List methods, tasks, pools, models or scorers."""
+    from moco.commands import listing
+
+    raise typer.Exit(listing.list_names(kind.value))
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A name, or a run folder.", show_default=False)],
+    query_id: Annotated[str, typer.Argument(help="A question of that run.")] = "",
+) -> None:
+    """Show a method, task, scorer, pool, model or run; or one question of a run."""
+    from moco.commands import listing
+
+    raise typer.Exit(listing.show(name, query_id))
+
+
+@app.command()
+def pool(
+    config: Annotated[str, typer.Argument(help="Config file or ready pool.", show_default=False)],
+) -> None:
+    """Show the members of a pool, their facts and what they give."""
+    from moco.commands import listing
+
+    raise typer.Exit(listing.show_pool(config))
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A folder of run folders.", show_default=False)],
+    regrade: Annotated[bool, typer.Option(help="Score the stored predictions again.")] = False,
+) -> None:
+    """Table of all finished runs below a folder."""
+    from moco.commands import folders
+
+    raise typer.Exit(folders.report_all(folder, regrade))
+
+
+@app.command()
+def grade(
+    file: Annotated[Path, typer.Argument(help="Data file.", show_default=False)],
+    outputs: Annotated[Path, typer.Option(help='One {"text": …} per item.', show_default=False)],
+    task_type: Annotated[str, typer.Option(help="How it is graded.", show_default=False)],
+    task: Annotated[str, typer.Option(help="A known data set, for its answer kinds.")] = "",
+    split: Annotated[str, typer.Option(help="dev or test.")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="Print every score.")] = False,
+) -> None:
+    """Grade a file of outputs against a data file in the modelco format."""
+    from moco.commands import upkeep
+
+    raise typer.Exit(upkeep.grade_outputs(file, outputs, split, task_type, task, as_json))
+
+
+@data_app.command("pull")
+def pull_data(name: Annotated[str, typer.Argument(show_default=False)]) -> None:
+    """Fetch a data set of the catalogue."""
+    from moco.commands import upkeep
+
+    raise typer.Exit(upkeep.pull_data(name))
+
+
+@model_app.command("pull")
+def pull_model(
+    name: Annotated[str, typer.Argument(show_default=False)], accept_licence: Accept = False
+) -> None:
+    """Fetch a model of the catalogue, or all of a ready pool."""
+    from moco.commands import upkeep
+
+    raise typer.Exit(upkeep.pull_model(name, accept_licence))
+
+
+@cache_app.command("info")
+def cache_info() -> None:
+    """What the cache holds."""
+    from moco.commands import upkeep
+
+    raise typer.Exit(upkeep.cache_info())
+
+
+@cache_app.command("gc")
+def cache_gc(
+    older_than: Annotated[float, typer.Option(min=0, help="Age of calls in days.")] = 30.0,
+) -> None:
+    """Drop old calls."""
+    from moco.commands import upkeep
+
+    raise typer.Exit(upkeep.cache_gc(older_than))
+
+
+@app.command()
+def new(
+    kind: Annotated[Starter, typer.Argument(show_default=False)],
+    name: Annotated[str, typer.Argument(show_default=False)],
+) -> None:
+    """Write a starter file for a method or a task of your own."""
+    from moco.commands import upkeep
+
+    raise typer.Exit(upkeep.new(kind.value, name))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line and return its exit code: 0 done, 2 bad input, 3 environment, 130 Ctrl-C;
+    a fault of ours leaves Python with 1.
+    """
+    from moco.commands import entry
+
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return entry.call(app, given)

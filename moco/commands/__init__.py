@@ -1,0 +1,1 @@
+"""What the commands do; `moco.cli` only declares them."""

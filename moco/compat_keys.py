@@ -1,0 +1,171 @@
+"""The vocabulary of the `modelco` package's configs: methods, task types and hyperparameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from moco.types import Json
+
+NO_LIMIT = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One hyperparameter: what it may be, and what it becomes here."""
+
+    type: Literal["int", "float", "bool", "choice"]
+    target: str = ""
+    """Where it goes, such as `sampling.temperature` or `method.tie`; empty = it has no effect."""
+    default: Json = None
+    """Its meaning where it is not set; None = ours."""
+    low: float = 0
+    high: float = NO_LIMIT
+    open: bool = False
+    """Whether `low` itself is excluded."""
+    choices: tuple[str, ...] = ()
+    nullable: bool = False
+    rename: Mapping[str, Json] = field(default_factory=dict)
+    """Value there → value here."""
+    member: bool = False
+    """Whether it is a position in model_names, which becomes that member's alias."""
+    why: str = ""
+    """Why it has no effect."""
+
+
+GENERIC: Mapping[str, Key] = {
+    "max_response_length": Key("int", "sampling.max_tokens", 512, low=1, high=1_000_000),
+    "temperature": Key("float", "sampling.temperature", 0.7, high=10),
+    "top_p": Key("float", "sampling.top_p", 0.9, open=True, high=1),
+    "ratio": Key("float", "task.dev_ratio", open=True, high=1),
+    "seed": Key("int", "seed", high=2**63 - 1),
+    "batch_size": Key(
+        "int", low=1, nullable=True, why="batches are filled up to engine.max_batch_tokens"
+    ),
+    "big_model_mode": Key("bool", why="models are placed by the engine"),
+    "load_in_8bit": Key("bool", why="weights are used as they are stored"),
+    "max_parallel_generation_models": Key(
+        "int", low=1, nullable=True, why="models are loaded once and stay loaded"
+    ),
+    "resume": Key("bool", why="every run goes on where it was stopped"),
+}
+"""Hyperparameters that every method takes. `ratio` cuts dev only, never test."""
+
+HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
+    "single_model": {
+        "max_response_length": Key("int", "sampling.max_tokens", 100, low=1, high=1_000_000),
+    },
+    "nudging": {
+        "gamma": Key("float", "method.gamma", 0.4, high=1),
+        "base_model_id": Key("int", "method.base", 0, member=True),
+        "nudging_model_id": Key("int", "method.nudging", 1, member=True),
+        "search_gamma": Key("bool", "method.search_gamma", False),
+        "search_nudging": Key("bool", "method.search_nudging", False),
+        "use_kv_cache": Key("bool", why="the cache is always used"),
+        "do_sample": Key("bool", why="true is what temperature says; false makes it 0"),
+    },
+    "cascade": {
+        "mode": Key(
+            "choice",
+            "method.mode",
+            "logit",
+            choices=("logit", "just_ask"),
+            rename={"logit": "logprob", "just_ask": "ask"},
+        ),
+        "percentage": Key("float", "method.percentage", 0.5, high=1),
+    },
+    "majority_vote": {
+        "tie": Key(
+            "choice",
+            "method.tie",
+            "random",
+            choices=("random", "dev-based"),
+            rename={"dev-based": "dev"},
+        ),
+    },
+    "multiagent_refine": {
+        "round": Key("int", "method.round", 3, low=1, high=20),
+    },
+    "logit_fusion": {
+        "mode": Key(
+            "choice",
+            "method.mode",
+            "average",
+            choices=("average",),
+            rename={"average": "product"},
+        ),
+    },
+    "greedy_soup": {},
+}
+"""Our method name → its own hyperparameters; a key of GENERIC here has another default."""
+
+FIXED: Mapping[str, Mapping[str, Json]] = {
+    "single_model": {},
+    "nudging": {"preset": "paper"},
+    "cascade": {"preset": "paper"},
+    "majority_vote": {"preset": "paper"},
+    "multiagent_refine": {"preset": "paper", "final": "summarizer"},
+    "logit_fusion": {"preset": "paper"},
+    "greedy_soup": {"preset": "paper"},
+}
+"""What a method of the peer always does, where ours has a choice."""
+
+ALIASES: Mapping[str, str] = {
+    "max_sequence_length": "max_seq_length",
+    "embedding_model": "embedding_model_name",
+    "inertia_coefficient": "inertia",
+    "cognitive_coefficient": "cognitive_coeff",
+    "social_coefficient": "social_coeff",
+    "repel_coefficient": "repel_coeff",
+    "repel_term_flag": "repel_term",
+    "weight_randomness_flag": "weight_randomness",
+    "contrast_strength": "lambda_",
+}
+"""Documented name → the name that the package's code reads."""
+
+TASK_TYPES = (
+    "multiple_choice",
+    "exact_match",
+    "f1_match",
+    "general_verifier",
+    "noncompliance",
+    "reward_model",
+    "text_generation",
+    "generation_diversity",
+    "coding",
+    "smdd",
+    "kernel_bench",
+    "gene_ranking",
+    "ifeval",
+)
+
+_BUILT = {
+    "single_model": "",
+    "nudging": "api_",
+    "cascade": "api_",
+    "majority_vote": "text_",
+    "multiagent_refine": "text_",
+    "logit_fusion": "logit_",
+    "greedy_soup": "weight_",
+}
+METHODS: Mapping[str, str] = {
+    **{name: name for name in _BUILT},
+    **{prefix + name: name for name, prefix in _BUILT.items()},
+}
+"""Name there, with or without its level → name here."""
+
+NOT_YET: tuple[str, ...] = tuple(
+    form
+    for prefix, names in {
+        "api_": "prompt_routing switch_generation trained_router graph_routing mentor_collab collm",
+        "text_": "agglm bbmas heterogeneous_swarms knowledge_card llm_blender moa"
+        " multiagent_feedback multiagent_finetuning slm_mux sparta sparta_stackelberg structure",
+        "logit_": "logit_contrastive",
+        "weight_": "dare_ties expo lorahub model_swarms",
+    }.items()
+    for name in names.split()
+    for form in (name, prefix + name)
+)
+"""Methods of the package that are not available here yet."""
