@@ -109,24 +109,31 @@ def _section_values(path: Path) -> dict[str, str]:
     return values
 
 
-def ssl_context(cert: str = "") -> ssl.SSLContext:
-    """Certificates to trust: pip's `cert`, else those that the usual variables name, else the
-    system's and certifi's.
-    """
-    for place in (
-        cert,
-        *(os.environ.get(k, "") for k in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")),
-    ):
-        path = Path(place)
-        if place and path.is_file():
-            return ssl.create_default_context(cafile=place)
-        if place and path.is_dir():
-            return ssl.create_default_context(capath=place)
-    context = ssl.create_default_context()
-    if not os.environ.get("SSL_CERT_DIR"):
-        import certifi
+BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Variables that name certificates to trust, the strongest first."""
 
-        context.load_verify_locations(certifi.where())
+
+def ssl_context(cert: str = "") -> ssl.SSLContext:
+    """Certificates to trust: pip's `cert`, else what the usual variables name, else the system's.
+
+    The system's are completed by certifi's. Raises `EnvironmentProblem` for an unreadable bundle.
+    """
+    named = [cert, *(os.environ.get(key, "") for key in BUNDLES)]
+    place = next((name for name in named if name), "")
+    try:
+        if place:
+            is_folder = Path(place).is_dir()
+            return ssl.create_default_context(
+                cafile=None if is_folder else place, capath=place if is_folder else None
+            )
+        context = ssl.create_default_context()
+        if not os.environ.get("SSL_CERT_DIR"):
+            import certifi
+
+            context.load_verify_locations(certifi.where())
+    except OSError as error:
+        where = place or "this machine"
+        raise EnvironmentProblem(f"the certificates of {where} cannot be read: {error}") from error
     return context
 
 

@@ -86,7 +86,7 @@ def _convert(path: Path, work: Path) -> None:
         with _quiet(transformers):
             tokenizer = _tokenizer(transformers, path, fields)
             model = _model(transformers, torch.bfloat16, path)
-    except (ValueError, KeyError, NotImplementedError, OSError, IndexError) as error:
+    except (ValueError, LookupError, NotImplementedError, OSError, RuntimeError) as error:
         raise ModelFormatError(f"{path} cannot be unpacked: {clip(str(error), 600)}") from error
     _save_model(model, work)
     tokenizer.save_pretrained(str(work))

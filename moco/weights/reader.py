@@ -15,7 +15,7 @@ from moco.checkpoint import Slot
 from moco.errors import ModelFormatError, clip
 from moco.weights import ops
 
-BLOCK = 1 << 22
+BLOCK = 1 << 20
 """Numbers that a sum reads of each checkpoint at a time."""
 
 

@@ -69,19 +69,21 @@ def test_bf16_sums_are_rounded_once(model_dir: Callable[..., Path]) -> None:
 
 
 MEASURE = """
-import resource, sys, torch
+import re, sys
 from pathlib import Path
 from moco.weights.reader import linear_state
 from moco.weights.writer import write
-torch.set_num_threads(1)
-torch.ones(8, 8) @ torch.ones(8, 8)
+def status(key):
+    return int(re.search(key + r":\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024
 folders = [Path(p) for p in sys.argv[2:]]
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+Path("/proc/self/clear_refs").write_text("5")
+before = status("VmRSS")
 write(Path(sys.argv[1]), linear_state(folders, [0.25] * 4), folders[0])
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+print(status("VmHWM") - before)
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measured through /proc")
 def test_peak_memory_is_one_tensor_not_all_models(tmp_path: Path) -> None:
     folders = [tmp_path / f"m{i}" for i in range(4)]
     for i, folder in enumerate(folders):
@@ -91,7 +93,7 @@ def test_peak_memory_is_one_tensor_not_all_models(tmp_path: Path) -> None:
         save_file(state, folder / "model.safetensors")
     command = [sys.executable, "-c", MEASURE, str(tmp_path / "out"), *map(str, folders)]
     megabytes = int(subprocess.check_output(command, text=True))
-    assert megabytes < 24 + 64, megabytes  # a tensor takes 24 MiB, the four models 192
+    assert 24 <= megabytes < 24 + 48, megabytes  # a tensor takes 24 MiB, the four models 192
     assert Reader(tmp_path / "out").block("t1", 5, 6).item() == 2.5
 
 
