@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 LIMIT = 2000
 
@@ -48,6 +49,16 @@ class MocoError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(message if len(message) <= LIMIT else message[: LIMIT - 1] + "…")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between processes as class and message."""
+        return _rebuilt, (type(self), str(self))
+
+
+def _rebuilt(cls: type[MocoError], message: str) -> MocoError:
+    error = cls.__new__(cls)
+    MocoError.__init__(error, message)
+    return error
 
 
 class InputError(MocoError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -107,7 +108,7 @@ def _role(
 
 def _alias(member: MemberConfig) -> str:
     ref = member.adapter or member.model
-    return ref.rstrip("/").rpartition("/")[2].partition("@")[0] or ref
+    return re.split("[@#]", ref.rstrip("/").rpartition("/")[2])[0] or ref
 
 
 def _with_aliases(listed: Sequence[MemberConfig], specs: Sequence[ModelSpec]) -> list[ModelSpec]:
@@ -116,13 +117,14 @@ def _with_aliases(listed: Sequence[MemberConfig], specs: Sequence[ModelSpec]) ->
     """
     seen: dict[str, str] = {}
     counts: Counter[str] = Counter()
-    named = []
+    named: list[ModelSpec] = []
     for member, spec in zip(listed, specs, strict=True):
         alias = member.name or _alias(member)
         identity = spec.fingerprint or f"{spec.ref}|{member.adapter}"
         if seen.setdefault(alias, identity) != identity:
             raise ConfigError(
-                f"pool: two different models have the alias '{clip(alias)}'; give one of them a `name`"
+                f"pool: two different models have the alias '{clip(alias)}';"
+                " give one of them a `name`"
             )
         copy = counts[identity]
         counts[identity] += 1
@@ -191,7 +193,8 @@ def base_of_adapter(folder: Path, ref: str, *, pull: bool, accept: bool) -> Path
         return (folder / name).resolve()
     if not name:
         raise ConfigError(
-            f"'{clip(ref)}' is a LoRA adapter that names no base; list it as {{model: BASE, adapter: …}}"
+            f"'{clip(ref)}' is a LoRA adapter that names no base; list it as"
+            " {model: BASE, adapter: …}"
         )
     return sources.resolve(name, pull=pull, accept_licence=accept)
 
@@ -206,23 +209,29 @@ def _dtype(member: MemberConfig, engine: EngineConfig, facts: ModelFacts) -> str
 
 def devices(engine: EngineConfig) -> tuple[tuple[str, ...], list[str]]:
     """The devices to use, and notes on those that are not here (the CPU stands in)."""
-    found, notes = [], []
+    found: list[str] = []
+    notes: list[str] = []
     count = _num_gpus()
     for name in engine.devices:
         if name == "auto":
             found.append("cuda:0" if count else "cpu")
-        elif name == "cpu" or (
-            name.startswith("cuda") and int(name.partition(":")[2] or 0) < count
-        ):
+        elif name == "cpu" or (name.startswith("cuda") and _index(name) < count):
             found.append(name)
         elif name.startswith("cuda"):
-            found.append("cpu")
             notes.append(f"device {name} does not exist here; the CPU is used")
         else:
             raise ConfigError(
                 f"engine.devices: '{clip(name)}' is no device; write auto, cpu or cuda:0"
             )
-    return tuple(dict.fromkeys(found)) if len(set(found)) < len(found) else tuple(found), notes
+    return tuple(found) or ("cpu",), notes
+
+
+def _index(device: str) -> int:
+    """Number of a CUDA device: `cuda` is the first."""
+    number = device.partition(":")[2] or "0"
+    if not number.isdigit():
+        raise ConfigError(f"engine.devices: '{clip(device)}' is no device; write cuda:0")
+    return int(number)
 
 
 def _num_gpus() -> int:

@@ -25,6 +25,8 @@ from moco.errors import ConfigError, UnknownNameError, clip
 RegistryKind = Literal["method", "task", "scorer", "backend"]
 
 ROOT = Path(__file__).parent
+USER_PREFIX = "moco_user_"
+"""Module names of files that users load."""
 MARKS: dict[RegistryKind, str] = {
     "method": r"^class \w+\(",
     "task": r"^TASK\b",
@@ -105,18 +107,29 @@ def _registers(kind: RegistryKind) -> Callable[[type], bool]:
     return lambda value: issubclass(value, Base) and value.__name__.isidentifier() and value.__name__[0] != "_"
 
 
+def in_module(module: str, file: str, attribute: str) -> Any:
+    """A class by its module, loading a user's file where the module came from one."""
+    if module.startswith(USER_PREFIX) and module not in sys.modules:
+        return _from_file("method", f"{file}:{attribute}")
+    return getattr(importlib.import_module(module), attribute)
+
+
 def _from_file(kind: RegistryKind, name: str) -> Any:
     file, _, attribute = name.rpartition(":")
     path = Path(file).expanduser().resolve()
     if not path.is_file():
         raise ConfigError(f"{kind} '{clip(name)}': no such file {clip(str(path), 200)}")
-    module_name = f"moco_user_{path.stem}"
+    module_name = USER_PREFIX + path.stem
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{kind} '{clip(name)}' is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError, NameError, AttributeError, TypeError, ValueError) as error:
+        what = f"{type(error).__name__}: {clip(str(error), 300)}"
+        raise ConfigError(f"{kind} '{clip(name)}' cannot be loaded: {what}") from error
     if not hasattr(module, attribute):
         raise ConfigError(f"{path} defines no '{clip(attribute)}'")
     return getattr(module, attribute)

@@ -115,7 +115,7 @@ class _Run:
         if fell_back and comparison is not None:
             draws = comparison.single_predictions()
         scores = [self.data.scorer.score(self.data.test, own, pool.roles) for own in draws]
-        self._record(draws, scores)
+        self._record(draws, scores, ledger)
         return self._summary(
             ledger, scores, comparison, would, fell_back, len(self.engine.loads) - loads
         )
@@ -154,10 +154,14 @@ class _Run:
         return sum(ours) <= sum(theirs)
 
     def _record(
-        self, draws: Sequence[Sequence[Prediction]], scores: Sequence[Sequence[Score]]
+        self,
+        draws: Sequence[Sequence[Prediction]],
+        scores: Sequence[Sequence[Score]],
+        ledger: Ledger,
     ) -> None:
         for draw, (predictions, own) in enumerate(zip(draws, scores, strict=True)):
             for prediction, score in zip(predictions, own, strict=True):
+                usage = ledger.of_query("method", prediction.query_id)
                 self.store.samples.append(
                     {
                         "query_id": prediction.query_id,
@@ -170,6 +174,8 @@ class _Run:
                         "by": list(prediction.by),
                         "stop": prediction.stop,
                         "notes": dict(prediction.notes),
+                        "tokens": usage.generated_tokens,
+                        "seconds": round(usage.seconds, 3),
                     }
                 )
 

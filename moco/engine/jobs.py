@@ -5,7 +5,7 @@ picklable.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from moco.backends.base import ModelSpec
@@ -118,4 +118,5 @@ class WorkerSettings:
     """Token positions that the rows of a running batch may hold together."""
     memory_bytes: int | None = None
     """Loaded weights above this are unloaded, least recently used first; None = no limit."""
-    options: Mapping[str, Json] = field(default_factory=dict)
+    threads: int = 0
+    """CPU threads of a worker process; 0 = torch's own choice."""

@@ -70,6 +70,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._seen: dict[str, Purpose] = {}
         self._tallies: dict[tuple[Purpose, str, str], Tally] = {}
+        self._queries: dict[tuple[Purpose, str], Usage] = {}
         self._record = record
 
     def count(
@@ -83,6 +84,8 @@ class Ledger:
             usage = usage_of(dict(data))
             tally = self._tallies.setdefault((purpose, call.spec.name, call.stage), Tally())
             tally.add(usage, price_of(call, usage), cached=cached)
+            own = self._queries.get((purpose, call.query_id), Usage())
+            self._queries[purpose, call.query_id] = own + usage
             if self._record is not None:
                 self._record(kind, call, data)
 
@@ -90,6 +93,11 @@ class Ledger:
         """Everything counted for a purpose."""
         with self._lock:
             return _sum([t for (p, _, _), t in self._tallies.items() if p == purpose])
+
+    def of_query(self, purpose: Purpose, query_id: str) -> Usage:
+        """What the calls for one question cost together."""
+        with self._lock:
+            return self._queries.get((purpose, query_id), Usage())
 
     def by_model(self, purpose: Purpose) -> dict[str, dict[str, Json]]:
         """Tallies by model alias, then stage."""

@@ -164,6 +164,8 @@ class Worker:
             return self._loaded[key]
         size = spec.facts.num_bytes if spec.facts else 0
         self._make_room(size)
+        if self.settings.threads and spec.path is not None:
+            _limit_threads(self.settings.threads)
         start = time.monotonic()
         loader = registry.load("backend", spec.backend)
         loaded: Backend = loader(spec, self.settings.devices[0], self.settings.max_batch_tokens)
@@ -241,3 +243,10 @@ class _WorkerFeed:
 
     def listens(self, row: Row) -> bool:
         return self._where[id(row)][0].listens
+
+
+def _limit_threads(count: int) -> None:
+    """Let this process compute with so many threads."""
+    import torch
+
+    torch.set_num_threads(count)

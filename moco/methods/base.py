@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from moco import registry
 from moco.access import ModelFacts, Problem, Requires
 from moco.pool import Dev, Pool
 from moco.types import Json, Prediction, Query, Sampling
@@ -54,10 +55,17 @@ class Method(BaseModel, ABC, Generic[StateT]):
             return {**cls.paper_preset, **data}
         return data
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Methods travel to worker processes as module, class and hyperparameters."""
+        module = inspect.getmodule(type(self))
+        file = getattr(module, "__file__", None) or ""
+        own = (type(self).__module__, file, type(self).__name__, self.model_dump_json())
+        return _rebuilt, own
+
     @classmethod
     def name(cls) -> str:
         """The registered name: the file's."""
-        return cls.__module__.rpartition(".")[2]
+        return cls.__module__.rpartition(".")[2].removeprefix(registry.USER_PREFIX)
 
     @classmethod
     def summary(cls) -> str:
@@ -81,6 +89,12 @@ class Method(BaseModel, ABC, Generic[StateT]):
         self, pool: Pool, queries: Sequence[Query], state: StateT | None
     ) -> list[Prediction]:
         """One prediction per query, in order."""
+
+
+def _rebuilt(module: str, file: str, cls: str, parameters: str) -> Method[Any]:
+    found = registry.in_module(module, file, cls)
+    method: Method[Any] = found.model_validate_json(parameters)
+    return method
 
 
 class JointMethod(Method[StateT]):

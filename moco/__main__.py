@@ -1,0 +1,5 @@
+"""`python -m moco` is the `moco` command."""
+
+from moco.cli import main
+
+main()
