@@ -150,7 +150,7 @@ def names_of(models: Sequence[str]) -> list[str]:
 
 
 def _last(ref: str) -> str:
-    return ref.rstrip("/").rpartition("/")[2].partition("@")[0] or ref
+    return re.split("[@#]", ref.rstrip("/").rpartition("/")[2])[0] or ref
 
 
 def _member(ref: str, alias: str) -> Json:

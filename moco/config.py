@@ -44,7 +44,7 @@ class MemberConfig(Strict):
 
     model: Name
     """Reference: a folder, zoo://, hf://, pypi:// or a catalogue name."""
-    name: str = ""
+    name: str = Field(default="", max_length=100, pattern=r"^[^#\x00-\x1f]*$")
     """Alias; empty = the last part of the reference."""
     adapter: str = ""
     """Reference of a LoRA adapter on that model."""
@@ -207,7 +207,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dic
         key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, str):
             raise ConfigError(
-                f"line {key_node.start_mark.line + 1}: a key must be a string, not {clip(repr(key))}"
+                f"line {key_node.start_mark.line + 1}: a key must be text, not {clip(repr(key))}"
             )
         if key in seen:
             raise ConfigError(
@@ -389,7 +389,8 @@ def _explain(model: type[Any], e: Any) -> str:
     path = _plain(e["loc"])
     where = ".".join(str(p) for p in path) or "config"
     if e["type"] == "extra_forbidden":
-        return f"{clip(where, 200)}: unknown key.{nearest(str(path[-1]), _fields_at(model, path[:-1]))}"
+        near = nearest(str(path[-1]), _fields_at(model, path[:-1]))
+        return f"{clip(where, 200)}: unknown key.{near}"
     if e["type"] == "missing":
         return f"{clip(where, 200)}: is missing"
     shown = clip(repr(e["input"]), 60) if not isinstance(e["input"], dict | list) else ""

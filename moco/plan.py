@@ -73,19 +73,39 @@ def build_method(entry: config.MethodConfig, *, files: bool = True) -> Method[An
 
 def plan(run: RunConfig, *, pull: bool, accept_licence: bool = False, files: bool = True) -> Plan:
     """Resolve a config; with `pull=False` nothing is written or downloaded and the task may stay
-    unloaded.
+    unloaded. With `pull` everything that can be known before a download is checked first.
     """
     method = build_method(run.method, files=files)
     entry = task_entry(run, files=files)
     config.memory_bytes(run.engine.memory)
-    before = _early(run, method)
+    early = _early(run, method)
     if pull:
-        _raise_early(before)
-    found = members.resolve(with_roles(run, method), pull=pull, accept_licence=accept_licence)
-    data = load_task(run, entry, pull=pull)
-    kinds = kinds_of(entry, data)
-    problems = [*before, *check(run, method, found, kinds, data)]
-    return Plan(run, method, found, data, tuple(problems))
+        _raise_early(early)
+    asked = with_roles(run, method)
+    data = load_task(run, entry, pull=False)
+    found = members.resolve(asked, pull=False)
+    planned = _planned(run, method, found, entry, data, early)
+    if not pull:
+        return planned
+    planned.require()
+    found = members.resolve(asked, pull=True, accept_licence=accept_licence)
+    data = data or load_task(run, entry, pull=True)
+    return _planned(run, method, found, entry, data, early)
+
+
+def _planned(
+    run: RunConfig,
+    method: Method[Any],
+    found: Members,
+    entry: Task | None,
+    data: TaskData | None,
+    early: Sequence[Problem],
+) -> Plan:
+    """The plan with every problem, each told once."""
+    told = {p.where for p in early}
+    later = check(run, method, found, kinds_of(entry, data), data)
+    problems = (*early, *(p for p in later if p.where not in told))
+    return Plan(run, method, found, data, problems)
 
 
 def check(
@@ -240,7 +260,8 @@ def fit_context(data: TaskData, found: Members, sampling: Sampling, on_too_long:
         for spec in found.pool:
             left = spare_tokens(spec, sample.query.prompt, sampling.max_tokens)
             if left is not None and left < 0:
-                return f"question '{sample.query.id}' is {-left} tokens too long for member '{spec.name}'"
+                question = f"question '{sample.query.id}'"
+                return f"{question} is {-left} tokens too long for member '{spec.name}'"
         return ""
 
     reasons = {s.query.id: why for s in (*data.dev, *data.test) if (why := too_long(s))}
@@ -249,8 +270,8 @@ def fit_context(data: TaskData, found: Members, sampling: Sampling, on_too_long:
     if on_too_long == "error":
         first = next(iter(reasons.values()))
         raise PromptTooLongError(
-            f"{first} with room for {sampling.max_tokens} new tokens ({len(reasons)} such questions); lower"
-            " sampling.max_tokens, or set on_too_long: skip"
+            f"{first} with room for {sampling.max_tokens} new tokens ({len(reasons)} such"
+            " questions); lower sampling.max_tokens, or set on_too_long: skip"
         )
     dev = tuple(s for s in data.dev if s.query.id not in reasons)
     test = tuple(s for s in data.test if s.query.id not in reasons)

@@ -7,7 +7,7 @@ reports.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from moco.errors import Cancelled, MocoError, RequirementError, clip
 from moco.plan import Plan, TaskData, plan
 from moco.report.report import Report
 from moco.run import make_engine, run
+from moco.types import Json
 
 
 @dataclass(frozen=True)
@@ -133,18 +134,21 @@ def label_of(method: MethodConfig) -> str:
     """The method's name, and the hyperparameters that the config gives."""
     if isinstance(method, str):
         return method
-    given = ", ".join(
-        f"{k}={v if isinstance(v, str) else json.dumps(v)}"
-        for k, v in method.items()
-        if k != "name"
-    )
-    return f"{method_name(method)} ({clip(given, 60)})" if given else method_name(method)
+    return _label(method_name(method), {k: v for k, v in method.items() if k != "name"})
 
 
 def task_label(single: RunConfig) -> str:
     """How a table calls the run's task."""
     task = task_config(single.task)
-    return task.name or task.path
+    given = task.model_dump(mode="json", exclude={"name", "path"}, exclude_defaults=True)
+    return _label(task.name or task.path, given)
+
+
+def _label(name: str, given: Mapping[str, Json]) -> str:
+    """A name with what the config says besides it."""
+    pairs = (f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in given.items())
+    shown = clip(", ".join(pairs), 60)
+    return f"{name} ({shown})" if shown else name
 
 
 def worst(outcomes: Sequence[Outcome]) -> int:

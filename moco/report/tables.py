@@ -12,7 +12,7 @@ NONE = "–"
 """A value that does not exist."""
 UNFIT = "/"
 """The score of a method that does not fit the pool."""
-REASON_CHARS = 160
+REASON_CHARS = 200
 NUMERIC = "0123456789+-[–/"
 
 SCORES = ("", "score", "95% interval", "vs best single", "dev", "calls", "new tokens", "seconds")
@@ -104,8 +104,8 @@ def study_sheet(task: str, entries: Sequence[Entry]) -> Sheet:
             rows.append(_method_row(entry.label, entry.report))
             continue
         rows.append((entry.label, UNFIT if entry.unfit else "failed", *[""] * (len(SCORES) - 2)))
-        why = entry.why if len(entry.why) <= REASON_CHARS else entry.why[: REASON_CHARS - 1] + "…"
-        notes.append(f"{entry.label}: {' '.join(why.split())}")
+        if entry.unfit:
+            notes.append(f"{UNFIT} {entry.label}: {_short(entry.why)}")
     reports = [e.report for e in entries if e.report is not None]
     compared = next((r for r in reports if r.singles), None)
     if compared is not None:
@@ -115,6 +115,12 @@ def study_sheet(task: str, entries: Sequence[Entry]) -> Sheet:
         notes.append(f"no better than the best single model on dev: {', '.join(worse)}")
     count = f": {reports[0].n} questions" if reports else ""
     return Sheet(f"{task}{count}", SCORES, tuple(rows), tuple(notes))
+
+
+def _short(why: str) -> str:
+    """A reason on one line."""
+    line = " ".join(why.split())
+    return line if len(line) <= REASON_CHARS else line[: REASON_CHARS - 1] + "…"
 
 
 def _method_row(label: str, report: Report) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from typing import IO
 import yaml
 
 from moco.engine.jobs import Call, Kind
-from moco.errors import EnvironmentProblem, LockedError
+from moco.errors import EnvironmentProblem, LockedError, MocoError
 from moco.store.records import JsonLines, write_atomic, write_json
 from moco.types import Json
 
@@ -62,6 +62,8 @@ class RunDir:
     ) -> None:
         if error is not None:
             LOG.error("stopped: %s", error, exc_info=(type(error), error, trace))
+            if not isinstance(error, MocoError):
+                error.add_note(f"details are in {self.path / 'log.txt'}")
         LOG.removeHandler(self._handler)
         self._handler.close()
         with friendly(self.path):
@@ -118,7 +120,8 @@ def _lock(path: Path) -> IO[str]:
         owner = file.read().strip() or "unknown"
         file.close()
         raise LockedError(
-            f"{path}: another process (pid {owner}) is running this very configuration; wait for it, or stop it"
+            f"{path}: another process (pid {owner}) is running this very configuration; wait for"
+            " it, or stop it"
         ) from None
     file.truncate(0)
     file.write(str(os.getpid()))
@@ -133,6 +136,6 @@ def friendly(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise EnvironmentProblem(
-            f"cannot write in {path}: {error.strerror or error}; free disk space, fix the permissions, or choose"
-            " another folder with -l"
+            f"cannot write in {path}: {error.strerror or error}; free disk space, fix the"
+            " permissions, or choose another folder with -l"
         ) from error
