@@ -223,7 +223,7 @@ def _checked(key: Key, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         return _Wrong(f"must be a {'whole ' if whole else ''}number{shown}")
     if (
-        not math.isfinite(value)
+        (isinstance(value, float) and not math.isfinite(value))
         or not key.low <= value <= key.high
         or (key.open and value <= key.low)
     ):

@@ -42,12 +42,16 @@ GENERIC: Mapping[str, Key] = {
     "ratio": Key("float", "task.dev_ratio", open=True, high=1),
     "seed": Key("int", "seed", high=2**63 - 1),
     "batch_size": Key(
-        "int", low=1, nullable=True, why="batches are filled up to engine.max_batch_tokens"
+        "int",
+        low=1,
+        high=10**6,
+        nullable=True,
+        why="batches are filled up to engine.max_batch_tokens",
     ),
     "big_model_mode": Key("bool", why="models are placed by the engine"),
     "load_in_8bit": Key("bool", why="weights are used as they are stored"),
     "max_parallel_generation_models": Key(
-        "int", low=1, nullable=True, why="models are loaded once and stay loaded"
+        "int", low=1, high=10**6, nullable=True, why="models are loaded once and stay loaded"
     ),
     "resume": Key("bool", why="every run goes on where it was stopped"),
 }

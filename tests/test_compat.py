@@ -1,0 +1,239 @@
+"""The config form of the modelco package: every key, its type, its meaning here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moco import compat, compat_keys, inputs, plan
+from moco.config import RunConfig, TaskConfig
+from moco.errors import ConfigError, InputError, MocoError, UnknownNameError
+from tests import scripted
+
+GENERIC = [
+    "max_response_length", "temperature", "top_p", "batch_size", "big_model_mode", "load_in_8bit",
+    "ratio", "max_parallel_generation_models", "resume", "seed",
+]  # fmt: skip
+OWN = {
+    "single_model": [],
+    "api_nudging": [
+        "gamma", "base_model_id", "nudging_model_id", "use_kv_cache", "search_gamma",
+        "search_nudging", "do_sample",
+    ],
+    "api_cascade": ["mode", "percentage"],
+    "text_majority_vote": ["tie"],
+    "text_multiagent_refine": ["round"],
+    "logit_logit_fusion": ["mode"],
+    "weight_greedy_soup": [],
+}
+GOOD: dict[str, Any] = {"int": 1, "float": 0.5, "bool": 1}
+
+
+def peer(method: str = "text_majority_vote", models: int = 2, **hyperparameters: Any) -> Any:
+    return {
+        "method": method,
+        "task": "gsm8k",
+        "task_type": "exact_match",
+        "gpu_ids": [0, 1],
+        "model_names": [f"zoo://mini/m{i}" for i in range(models)],
+        "hyperparameters": hyperparameters,
+    }
+
+
+def translated(method: str = "text_majority_vote", **hyperparameters: Any) -> RunConfig:
+    models = 1 if method == "single_model" else 2
+    return compat.translate(peer(method, models, **hyperparameters))
+
+
+def fields(config: RunConfig) -> dict[str, Any]:
+    assert isinstance(config.method, dict)
+    return config.method
+
+
+@pytest.mark.parametrize("method", OWN)
+@pytest.mark.parametrize("bare", [False, True])
+def test_every_method_is_known_with_and_without_its_level(method: str, bare: bool) -> None:
+    name = compat_keys.METHODS[method]
+    config = translated(name if bare else method)
+    assert fields(config)["name"] == name
+    plan.build_method(config.method)
+
+
+@pytest.mark.parametrize("method", OWN)
+def test_every_key_has_an_effect_or_a_note(method: str) -> None:
+    for name in (*GENERIC, *OWN[method]):
+        table = {**compat_keys.GENERIC, **compat_keys.HYPERPARAMETERS[compat_keys.METHODS[method]]}
+        key = table[name]
+        value = key.choices[-1] if key.type == "choice" else GOOD[key.type]
+        given, unset = translated(method, **{name: value}), translated(method)
+        noted = any(f"hyperparameters.{name} " in note for note in given.notes)
+        assert noted == (not key.target), name
+        if key.target and key.default is None:
+            assert given.model_dump() != unset.model_dump(), name
+
+
+@pytest.mark.parametrize("method", OWN)
+def test_every_key_is_checked_for_type_and_range(method: str) -> None:
+    table = {**compat_keys.GENERIC, **compat_keys.HYPERPARAMETERS[compat_keys.METHODS[method]]}
+    for name, key in table.items():
+        bad: list[Any] = ["32", [1], {"a": 1}, float("nan"), 10**400, -(10**400), -5]
+        bad += [2, 0.0] if key.type == "bool" else [True]
+        bad += [1.0, 1.5] if key.type == "int" else []
+        bad += [] if key.nullable else [None]
+        for value in bad:
+            with pytest.raises(ConfigError, match=rf"hyperparameters\.{name}"):
+                translated(method, **{name: value})
+
+
+def test_the_tables_hold_exactly_the_keys_of_the_form() -> None:
+    assert set(compat_keys.GENERIC) == set(GENERIC)
+    for method, own in OWN.items():
+        table = compat_keys.HYPERPARAMETERS[compat_keys.METHODS[method]]
+        assert set(table) - set(GENERIC) == set(own)
+
+
+def test_defaults_are_those_of_the_form() -> None:
+    config = translated()
+    sampling = config.sampling
+    assert (sampling.temperature, sampling.top_p, sampling.max_tokens) == (0.7, 0.9, 512)
+    assert config.engine.devices == ("cuda:0", "cuda:1") and config.seed == 0
+    assert fields(config) == {"name": "majority_vote", "preset": "paper", "tie": "random"}
+    refine = {"name": "multiagent_refine", "preset": "paper", "round": 3, "final": "summarizer"}
+    assert fields(translated("text_multiagent_refine")) == refine
+    cascade = {"name": "cascade", "preset": "paper", "mode": "logprob", "percentage": 0.5}
+    assert fields(translated("api_cascade")) == cascade
+    assert fields(translated("logit_fusion"))["mode"] == "product"
+    nudging = fields(translated("api_nudging"))
+    assert (nudging["gamma"], nudging["base"], nudging["nudging"]) == (0.4, "m0", "m1")
+    assert translated("single_model").sampling.max_tokens == 100
+
+
+def test_values_are_renamed() -> None:
+    assert fields(translated(tie="dev-based"))["tie"] == "dev"
+    assert fields(translated("api_cascade", mode="just_ask"))["mode"] == "ask"
+    assert fields(translated("api_nudging", search_gamma=1))["search_gamma"] is True
+    swapped = fields(translated("api_nudging", base_model_id=1, nudging_model_id=0))
+    assert (swapped["base"], swapped["nudging"]) == ("m1", "m0")
+    greedy = translated("api_nudging", do_sample=0, temperature=0.9)
+    assert greedy.sampling.temperature == 0
+    config = translated(max_response_length=64, temperature=0, top_p=1, seed=7)
+    assert (config.sampling.max_tokens, config.sampling.temperature, config.seed) == (64, 0, 7)
+
+
+def test_ratio_cuts_dev_and_never_test() -> None:
+    config = translated(ratio=0.25)
+    assert isinstance(config.task, TaskConfig)
+    assert (config.task.dev_ratio, config.task.dev, config.task.test) == (0.25, None, None)
+
+
+def test_unknown_keys_are_errors_with_the_nearest_name() -> None:
+    with pytest.raises(ConfigError, match=r"temprature: unknown key\. Did you mean 'temperature'"):
+        translated(temprature=0.5)
+    with pytest.raises(ConfigError, match=r"model_name: unknown key.*'model_names'"):
+        compat.translate({**peer(), "model_name": "x"})
+    with pytest.raises(ConfigError, match=r"task_type: 'exact_mach'.*'exact_match'"):
+        compat.translate({**peer(), "task_type": "exact_mach"})
+    with pytest.raises(UnknownNameError, match="'text_majority_vote'"):
+        compat.translate(peer("text_majority_votes"))
+    with pytest.raises(ConfigError, match="must be one of random, dev-based"):
+        translated(tie="dev")
+    with pytest.raises(ConfigError, match="no model 2, only 0 to 1"):
+        translated("api_nudging", base_model_id=2)
+
+
+def test_all_problems_come_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        translated(temprature=1, top_p=2, batch_size="8")
+    assert all(key in str(caught.value) for key in ("temprature", "top_p", "batch_size"))
+
+
+def test_a_key_of_another_method_has_a_note_and_is_still_checked() -> None:
+    assert any("gamma" in note for note in translated(gamma=0.3).notes)
+    with pytest.raises(ConfigError, match="gamma: must be at least 0 and at most 1"):
+        translated(gamma=3)
+
+
+@pytest.mark.parametrize("method", ["text_moa", "weight_dare_ties", "collm", "sparta"])
+def test_methods_that_are_not_built_say_so(method: str) -> None:
+    with pytest.raises(UnknownNameError, match="not available yet"):
+        compat.translate(peer(method))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_names": []}, "model_names"),
+        ({"model_names": "zoo://mini"}, "model_names"),
+        ({"model_names": ["a", 3]}, r"model_names\.1"),
+        ({"gpu_ids": ["0"]}, "gpu_ids"),
+        ({"gpu_ids": [True]}, "gpu_ids"),
+        ({"gpu_ids": [-1]}, "gpu_ids"),
+        ({"hyperparameters": [1]}, "hyperparameters"),
+        ({"method": 3}, "method"),
+        ({"task": None}, "task"),
+        ({"task_type": 1}, "task_type"),
+    ],
+)
+def test_top_level_types(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compat.translate({**peer(), **change})
+
+
+@pytest.mark.parametrize("key", ["method", "task", "model_names"])
+def test_missing_keys(key: str) -> None:
+    data = peer()
+    del data[key]
+    with pytest.raises(ConfigError, match=f"{key}: is missing"):
+        compat.translate(data)
+
+
+def test_gpus_that_are_not_here_mean_cpu_with_a_note() -> None:
+    config = compat.translate({**peer(), "gpu_ids": [777]})
+    assert config.engine.devices == ("cuda:777",)
+    assert any("GPU 777" in note for note in config.notes)
+    assert compat.translate({**peer(), "gpu_ids": []}).engine.devices == ("cpu",)
+
+
+def test_members_of_one_last_name_get_names_of_their_own() -> None:
+    assert compat.names_of(["a/base", "b/base", "c/x", "c/x"]) == ["a_base", "b_base", "x", "x"]
+
+
+def test_documented_names_mean_the_same() -> None:
+    assert compat_keys.ALIASES["contrast_strength"] == "lambda_"
+    assert compat_keys.ALIASES["embedding_model"] == "embedding_model_name"
+
+
+def test_a_hub_name_is_told_its_form(tmp_path: Path) -> None:
+    data = {**peer(), "model_names": ["allenai/some-model", "allenai/other"]}
+    path = scripted.write_config(tmp_path, data, "peer.json")
+    with pytest.raises(InputError, match="hf://allenai/some-model@<revision>"):
+        plan.plan(inputs.read_run(path), pull=False)
+
+
+def test_changes_reach_both_sides_of_the_translation(tmp_path: Path) -> None:
+    path = scripted.write_config(tmp_path, peer(), "peer.json")
+    changes = ["hyperparameters.temperature=0.2", "task.test=5", "method.k=3", "seed=4"]
+    config = inputs.read_run(path, changes)
+    assert config.sampling.temperature == 0.2 and config.seed == 4
+    assert isinstance(config.task, TaskConfig) and config.task.test == 5
+    assert fields(config)["k"] == 3 and fields(config)["tie"] == "random"
+    with pytest.raises(MocoError, match=r"hyperparameters\.tie"):
+        inputs.read_run(path, ["hyperparameters.tie=7"])
+
+
+def test_a_run_in_the_form_of_the_paper(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scripted.write_data(tmp_path)
+    data = {**peer(), "task": "./quiz.jsonl", "task_type": "multiple_choice"}
+    path = scripted.write_config(tmp_path, data, "peer.json")
+    pool = scripted.json.dumps(list(scripted.POOL))
+    code, out, _ = scripted.call(capsys, "run", path, f"pool={pool}", "-l", "logs", "-q")
+    assert code == 0 and "majority_vote" in out
+    config = scripted.only_folder(tmp_path / "logs") / "config.yaml"
+    assert "no effect" not in out
+    code, out, _ = scripted.call(capsys, "-c", config, "-l", "logs2")
+    assert code == 0 and "majority_vote on quiz" in out
