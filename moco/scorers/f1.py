@@ -12,7 +12,7 @@ from moco.tasks.answers import extract, same
 from moco.types import AnswerKind, Prediction, Sample, Score
 
 _TOKEN = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+(?:\.\d+)?|\S")
-_NEGATIONS = frozenset("not never no neither nor isnt wasnt arent cannot dont doesnt didnt".split())
+_NEGATIONS = frozenset(["not", "never", "no", "neither", "nor", "isnt", "wasnt", "arent", "cannot", "dont", "doesnt", "didnt"])
 
 
 class F1(Scorer):

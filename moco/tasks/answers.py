@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from moco.prompts import LETTERS
-from moco.tasks import cleaning, numbers, values
+from moco.tasks import cleaning, labels, numbers, spans, values
 from moco.tasks.cleaning import Found, fold, nothing
-from moco.tasks.letters import extract_choice, options_of, read_letter
+from moco.tasks.letters import extract_choice, read_letter
+from moco.tasks.options import options_of
 from moco.types import AnswerKind, Query, Status, Stop
 
 
@@ -36,10 +37,10 @@ class Answer:
     """Relative tolerance of numbers, as the query declares it."""
 
 
-def truth_words(labels: Sequence[str]) -> Mapping[str, str]:
+def truth_words(words: Sequence[str]) -> Mapping[str, str]:
     """The words of a boolean answer: yes and true are one, no and false the other."""
-    known = dict(values.TRUTH)
-    return known | {label: known[label.casefold()] for label in labels if label.casefold() in known}
+    known = dict(labels.TRUTH)
+    return known | {label: known[label.casefold()] for label in words if label.casefold() in known}
 
 
 def _code(text: str) -> Found:
@@ -71,17 +72,17 @@ _EXTRACT: Mapping[AnswerKind, _Extract] = {
         plain, query.choices, complete=complete
     ),
     "number": lambda plain, math, raw, query, complete: values.extract_number(plain, raw, complete),
-    "math": lambda plain, math, raw, query, complete: values.extract_math(math, complete),
-    "span": lambda plain, math, raw, query, complete: values.extract_span(plain, complete),
-    "boolean": lambda plain, math, raw, query, complete: values.extract_label(
+    "math": lambda plain, math, raw, query, complete: spans.extract_math(math, complete),
+    "span": lambda plain, math, raw, query, complete: spans.extract_span(plain, complete),
+    "boolean": lambda plain, math, raw, query, complete: labels.extract_label(
         plain, truth_words(query.labels), complete
     ),
     "label": lambda plain, math, raw, query, complete: (
-        values.extract_label(plain, _label_words(query), complete)
+        labels.extract_label(plain, _label_words(query), complete)
         if query.labels
-        else values.extract_span(plain, complete)
+        else spans.extract_span(plain, complete)
     ),
-    "list": lambda plain, math, raw, query, complete: values.extract_list(math, complete),
+    "list": lambda plain, math, raw, query, complete: spans.extract_list(math, complete),
     "code": lambda plain, math, raw, query, complete: _code(raw),
     "free": lambda plain, math, raw, query, complete: _free(raw),
 }
@@ -97,10 +98,10 @@ def extract(text: str, query: Query, stop: Stop = "eos") -> Answer:
 
     `stop` is how the generation ended: of a text cut off at the token limit only a commitment is believed.
     """
-    kept, unclosed = cleaning.drop_reasoning(text[-cleaning.MAX_CHARACTERS :])
+    kept, unclosed = cleaning.drop_reasoning(text)
     if unclosed:
         return _answer(nothing("the reasoning was not closed", "truncated"), query)
-    raw = cleaning.characters(kept)
+    raw = cleaning.characters(kept[-cleaning.MAX_CHARACTERS :])
     if not raw.strip():
         if stop == "length":
             return _answer(nothing("cut off before an answer", "truncated"), query)
@@ -122,7 +123,7 @@ def _target_letter(text: str, query: Query) -> Found:
 
 
 def _target_words(text: str, words: Mapping[str, str]) -> Found:
-    reading = values.Labels(words).read(text)
+    reading = labels.Labels(words).read(text)
     return (
         reading
         if reading is not None and reading.value
@@ -144,13 +145,13 @@ def target(text: str, query: Query) -> Answer:
             else values.read_number(cleaning.undress(plain))
         )
     elif query.kind == "math":
-        found = values.read_boxed(plain)
+        found = spans.read_boxed(plain)
     elif query.kind == "boolean":
         found = _target_words(plain, truth_words(query.labels))
     elif query.kind == "label" and query.labels:
         found = _target_words(plain, _label_words(query))
     elif query.kind == "list":
-        found = values.read_list(plain)
+        found = spans.read_list(plain)
     elif query.kind == "code":
         found = Found(text, "parsed", text) if text.strip() else None
     else:

@@ -134,10 +134,10 @@ _CHOICE_LABEL = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _HEADING = re.compile(
-    r"^[\s#>]*(?:\d+[.)]\s*)?(?:the\s+)?(?:final\s+|correct\s+)?answer\s*[:.]?\s*$",
+    r"^[ \t#>]*(?:\d+[.)]\s*)?(?:the\s+)?(?:final\s+|correct\s+)?answer\s*[:.]?\s*$",
     re.IGNORECASE | re.MULTILINE,
 )
-_HASHES = re.compile(r"^\s*####[ \t]*(?=\S)", re.MULTILINE)
+_HASHES = re.compile(r"^[ \t]*####[ \t]*(?=\S)", re.MULTILINE)
 _DISCARDED = re.compile(
     r"(?:\b(?:if|whether|suppose|supposing|assume|assuming|unless|how|doubt)\b(?:\s+[\w']+){0,4}"
     r"|\b(?:not|n't|longer)\s+(?:true|the\s+case|sure|certain|clear|think|believe|say|mean)\s*(?:that|whether|if)?(?:\s+\w+){0,3}"

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from moco.types import Status
 
-MAX_CHARACTERS = 100_000
+MAX_CHARACTERS = 50_000
 """Of a longer text only this many last characters are read."""
 
 
@@ -68,12 +68,16 @@ _HTML = re.compile(r"</?(?:b|i|u|em|strong|sup|sub|p|span|div|center|code)>")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _STAR = re.compile(r"(?<![\w*])\*([^\s*](?:[^*\n]{0,300}[^\s*])?)\*(?![\w*])")
 _LOW = re.compile(r"(?<!\w)_([^\s_](?:[^_\n]{0,300}[^\s_])?)_(?!\w)")
-_FENCE = re.compile(r"^\s*```[\w+-]*[ \t]*$", re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*```[\w+-]*[ \t]*$", re.MULTILINE)
 _WRAP = re.compile(
     r"\\(?:text|textbf|textit|textrm|textsf|mathrm|mathbf|mathit|mathsf|mathbb|mathcal|mbox|emph|bold|operatorname)\*?"
     r"\s*\{([^{}]*)\}"
 )
 _DELIMITERS = re.compile(r"\\[()\[\]]|\\(?:left|right)(?![a-z])|\$")
+
+
+_BLANK_LINES = re.compile(r"\n[^\S\n]*(?:\n[^\S\n]*){2,}")
+_BLANKS = re.compile(r"[^\S\n]{3,}")
 
 
 def characters(text: str) -> str:
@@ -86,6 +90,7 @@ def undress(text: str, *, keep_math: bool = False) -> str:
     """The text without Markdown, HTML and LaTeX dress; `\\boxed` stays, and all mathematics if `keep_math`."""
     text = _FENCE.sub("", _BREAK.sub("\n", _HTML.sub("", _STRUCK.sub("", text))))
     text = text.replace("**", "").replace("`", "")
+    text = _BLANKS.sub("  ", _BLANK_LINES.sub("\n\n", text))
     if keep_math:
         return text
     text = _LOW.sub(r"\1", _STAR.sub(r"\1", text.replace("__", "")))
@@ -93,7 +98,7 @@ def undress(text: str, *, keep_math: bool = False) -> str:
         text, changed = _WRAP.subn(r"\1", text)
         if not changed:
             break
-    return _DELIMITERS.sub("", text)
+    return _BLANKS.sub("  ", _BLANK_LINES.sub("\n\n", _DELIMITERS.sub("", text)))
 
 
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s+|\n+|[。！？]")

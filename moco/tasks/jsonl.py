@@ -18,9 +18,9 @@ from moco.errors import ConfigError, DataError, clip, nearest
 from moco.prompts import LETTERS, plain
 from moco.tasks import peer
 from moco.tasks.answers import target
-from moco.tasks.base import Dataset, OnBadItem, Split, Task, kinds_in, scorer_for, overlap
+from moco.tasks.base import Dataset, OnBadItem, Split, Task, kinds_in, overlap, scorer_for
 from moco.tasks.guessing import Form
-from moco.tasks.letters import MISSING_OPTION
+from moco.tasks.options import MISSING_OPTION
 from moco.tasks.reading import Tally, decode, digest, need_text, parse, read_bytes, well_formed
 from moco.types import AnswerKind, Json, Query, Sample
 

@@ -27,7 +27,25 @@ _UNIT = re.compile(
     r"|\s(?!and\b|or\b)(?:[a-zA-Z]{2,}\.?)(?:\s+[a-zA-Z]+\.?)*)\s*\.?$"
 )
 _FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc log ln exp sqrt pi arcsin arccos arctan mod and or".split()
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "log",
+        "ln",
+        "exp",
+        "sqrt",
+        "pi",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "mod",
+        "and",
+        "or",
+    ]
 )
 _SYMBOLS = (
     (re.compile(r"\\(?:cdot|times|ast)(?![a-z])|×|·|∗"), "*"), (re.compile(r"\\leq?(?![a-z])|≤|\\leqslant"), "<="),

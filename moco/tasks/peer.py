@@ -19,7 +19,7 @@ from moco.prompts import LETTERS, format_line, option_lines
 from moco.tasks.answers import target
 from moco.tasks.base import Dataset, OnBadItem, Split, Task, overlap
 from moco.tasks.guessing import Form, guess
-from moco.tasks.letters import MISSING_OPTION
+from moco.tasks.options import MISSING_OPTION
 from moco.tasks.reading import Tally, decode, digest, need_text, parse, read_bytes, well_formed
 from moco.types import Json, Query, Sample
 
