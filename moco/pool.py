@@ -1,192 +1,24 @@
-"""What a method may call: models, the pool, and the dev set. Nothing here loads a model; the
-engine does.
-"""
+"""What a method may call: the pool of models, and the dev set."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-
-from moco import choosing
-from moco.access import Access, ModelFacts
-from moco.backends.base import Likelihood, ModelSpec, Pair
 from moco.engine import keys
 from moco.engine.cache import digest
-from moco.engine.engine import Engine
-from moco.engine.jobs import Call, Embedding, Job, JointRow, Kind, Meter
-from moco.errors import RequirementError, UnknownNameError
-from moco.types import Choice, Generation, Json, Prompt, Query, Request, Sample, Sampling
+from moco.engine.jobs import JointRow
+from moco.errors import UnknownNameError
+from moco.model import Context, Model, derived, generate
+from moco.types import Generation, Json, Prediction, Prompt, Query, Request, Sample, Sampling
 
 if TYPE_CHECKING:
     from moco.methods.base import JointMethod
     from moco.scorers.base import Scorer
 
-UNLIMITED = 1 << 30
-
-
-@dataclass(frozen=True)
-class Context:
-    """How a pool's calls are made: engine, sampling, seeds, who counts them, who listens."""
-
-    engine: Engine
-    sampling: Sampling = field(default_factory=Sampling)
-    seed: int = 0
-    draw: int = 0
-    meter: Meter | None = None
-    listener: Callable[[str, str], None] | None = None
-    cancelled: Callable[[], bool] | None = None
-
-    def run(self, kind: Kind, calls: Sequence[Call], extra: Any = None) -> list[Any]:
-        """Run calls and return their results in order; listeners hear the stage `final` only."""
-        final = bool(calls) and calls[0].stage == "final"
-        job = Job(
-            kind,
-            tuple(calls),
-            extra=extra,
-            meter=self.meter,
-            listener=self.listener if final else None,
-            cancelled=self.cancelled,
-        )
-        return self.engine.run(job)
-
-
-@dataclass(frozen=True)
-class Model:
-    """A handle on one model of a pool."""
-
-    spec: ModelSpec
-    context: Context = field(repr=False, compare=False)
-
-    @property
-    def name(self) -> str:
-        """Alias in the pool."""
-        return self.spec.name
-
-    @property
-    def facts(self) -> ModelFacts:
-        """What is known of the model."""
-        if self.spec.facts is None:
-            raise RequirementError(f"model '{self.name}': its facts are unknown; pull it first")
-        return self.spec.facts
-
-    def gives(self, access: Access) -> bool:
-        """Whether the model gives all of this access."""
-        return access in self.facts.access
-
-    def ask(
-        self,
-        prompts: Sequence[Prompt],
-        *,
-        stage: str = "answer",
-        sampling: Sampling | None = None,
-        draw: int = 0,
-        query_ids: Sequence[str] = (),
-    ) -> list[Generation]:
-        """One generation per prompt, in order."""
-        ids = list(query_ids) or [""] * len(prompts)
-        used = sampling or self.context.sampling
-        requests = [
-            Request(self.name, prompt, used, draw=draw, query_id=query_id, stage=stage)
-            for prompt, query_id in zip(prompts, ids, strict=True)
-        ]
-        return _generate(self.context, requests, {self.name: self.spec})
-
-    def loglikelihood(
-        self,
-        pairs: Sequence[tuple[Prompt, str]],
-        *,
-        prefix: str = "",
-        stage: str = "score",
-        query_ids: Sequence[str] = (),
-    ) -> list[Likelihood]:
-        """Log-probabilities (nats) of each token of each continuation, given its prompt."""
-        ids = list(query_ids) or [""] * len(pairs)
-        calls = [
-            keys.pair_call("loglikelihood", Pair(prompt, text, self.spec, prefix), query_id, stage)
-            for (prompt, text), query_id in zip(pairs, ids, strict=True)
-        ]
-        return self.context.run("loglikelihood", calls)
-
-    def token_logprobs(
-        self, pairs: Sequence[tuple[Prompt, str]], *, stage: str = "score"
-    ) -> list[tuple[float, ...]]:
-        """The log-probability of each token of each continuation."""
-        return [found.logprobs for found in self.loglikelihood(pairs, stage=stage)]
-
-    def choose(
-        self,
-        prompts: Sequence[Prompt],
-        options: Sequence[str],
-        *,
-        stage: str = "choose",
-        query_ids: Sequence[str] = (),
-    ) -> list[Choice]:
-        """The label among `options` that the model picks for each prompt.
-
-        With log-probability access: argmax of the labels' log-likelihood, first on ties. Else the
-        label is asked for (at most 8 tokens, greedy), read strictly, and asked for once more if it
-        cannot be read.
-        """
-        ids = list(query_ids) or [""] * len(prompts)
-        if self.gives(Access.LOGPROBS):
-            pairs = [(prompt, option) for prompt in prompts for option in options]
-            many = [query_id for query_id in ids for _ in options]
-            found = self.loglikelihood(pairs, stage=stage, query_ids=many)
-            n = len(options)
-            return [
-                choosing.by_score([x.total for x in found[i * n : i * n + n]])
-                for i in range(len(prompts))
-            ]
-        sampling = Sampling(max_tokens=8)
-        texts = self.ask(prompts, stage=stage, sampling=sampling, query_ids=ids)
-        picks = [choosing.by_text(found.text, options) for found in texts]
-        open_ = [i for i, pick in enumerate(picks) if pick.index is None]
-        retries = [choosing.retry_prompt(prompts[i], options) for i in open_]
-        again = self.ask(retries, stage=stage, sampling=sampling, query_ids=[ids[i] for i in open_])
-        for i, found_again in zip(open_, again, strict=True):
-            picks[i] = choosing.by_text(found_again.text, options, retry=True)
-        return picks
-
-    def embed(self, texts: Sequence[str], *, stage: str = "embed") -> np.ndarray:
-        """One vector per text, shape [texts, width], float32."""
-        calls = [keys.embedding_call(Embedding(self.spec, text), "", stage) for text in texts]
-        vectors = self.context.run("embed", calls)
-        return np.stack([v.values for v in vectors]) if vectors else np.zeros((0, 0), np.float32)
-
-    def hidden(
-        self, texts: Sequence[str], at: Literal["last", "mean"] = "last", *, stage: str = "hidden"
-    ) -> np.ndarray:
-        """Final-layer hidden states, shape [texts, width], float32."""
-        calls = [keys.embedding_call(Embedding(self.spec, text, at), "", stage) for text in texts]
-        vectors = self.context.run("embed", calls)
-        return np.stack([v.values for v in vectors]) if vectors else np.zeros((0, 0), np.float32)
-
-    def reward(self, pairs: Sequence[tuple[Prompt, str]], *, stage: str = "reward") -> list[float]:
-        """One number per (prompt, answer); higher is better."""
-        calls = [
-            keys.pair_call("reward", Pair(prompt, text, self.spec), "", stage)
-            for prompt, text in pairs
-        ]
-        return self.context.run("reward", calls)
-
-    def spare(self, prompt: Prompt, sampling: Sampling | None = None) -> int:
-        """Tokens of the context left after the prompt and room for the answer; negative = too
-        long.
-        """
-        used = sampling or self.context.sampling
-        left = keys.spare_tokens(self.spec, prompt, used.max_tokens)
-        return UNLIMITED if left is None else left
-
-
-def _generate(
-    context: Context, requests: Sequence[Request], specs: Mapping[str, ModelSpec]
-) -> list[Generation]:
-    calls = [keys.generate_call(specs[r.model], r, context.seed, context.draw) for r in requests]
-    return context.run("generate", calls)
+__all__ = ["Context", "Dev", "Model", "Pool"]
 
 
 class Pool(Sequence[Model]):
@@ -209,6 +41,42 @@ class Pool(Sequence[Model]):
 
     def __len__(self) -> int:
         return len(self._models)
+
+    @classmethod
+    def open(
+        cls,
+        members: str | Sequence[Any],
+        *,
+        roles: Mapping[str, Any] | None = None,
+        sampling: Sampling | None = None,
+        engine: Mapping[str, Json] | None = None,
+        seed: int = 0,
+    ) -> Pool:
+        """A pool of one's own for scripts and notebooks: members, roles and engine as in a config.
+
+        Close it (or use it in a `with` block) to free the models.
+        """
+        from moco.config import Shared, parse
+        from moco.members import resolve
+        from moco.runner import make_engine
+
+        data = {"pool": members, "roles": roles or {}, "engine": engine or {}}
+        shared: Shared = parse(Shared, data)
+        found = resolve(shared, pull=True)
+        context = Context(make_engine(shared.engine), sampling or Sampling(), seed)
+        own = {role: Model(spec, context) for role, spec in found.roles.items()}
+        return cls([Model(spec, context) for spec in found.pool], own, context)
+
+    def close(self) -> None:
+        """Free the models of an opened pool and close its cache."""
+        self.context.engine.close()
+        self.context.engine.cache.close()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     @property
     def names(self) -> list[str]:
@@ -264,7 +132,7 @@ class Pool(Sequence[Model]):
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """Generations for requests to any members, in input order."""
-        return _generate(self.context, requests, self._specs)
+        return generate(self.context, requests, self._specs)
 
     def joint(
         self,
@@ -326,27 +194,6 @@ class Pool(Sequence[Model]):
         return lambda prompt: min(m.spare(prompt) for m in asked)
 
 
-def derived(parents: Sequence[ModelSpec], weights: Sequence[float], name: str) -> ModelSpec:
-    """The spec of a combination of models; its fingerprint is that of recipe, parents and
-    weights.
-    """
-    first = parents[0]
-    kind: Literal["compose", "linear"] = "compose" if all(p.adapter for p in parents) else "linear"
-    recipe = [kind, [p.fingerprint for p in parents], [round(w, 12) for w in weights]]
-    return ModelSpec(
-        name=name,
-        ref=name,
-        backend=first.backend,
-        dtype=first.dtype,
-        facts=first.facts,
-        fingerprint=digest(recipe),
-        parents=tuple(parents),
-        weights=tuple(weights),
-        derive=kind,
-        price=first.price,
-    )
-
-
 @dataclass(frozen=True)
 class Dev:
     """The dev set as a method may use it: questions, references, and scores of texts."""
@@ -369,8 +216,6 @@ class Dev:
 
     def score(self, query_ids: Sequence[str], texts: Sequence[str]) -> list[float]:
         """The task's score of each text as an answer to its dev question."""
-        from moco.types import Prediction
-
         by_id = {s.query.id: s for s in self.samples}
         asked = [by_id[i] for i in query_ids]
         predictions = [Prediction(i, text) for i, text in zip(query_ids, texts, strict=True)]

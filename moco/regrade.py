@@ -9,7 +9,7 @@ from moco import config, plan
 from moco.analysis import stats
 from moco.config import RunConfig
 from moco.errors import DataError, clip
-from moco.run import per_item
+from moco.runner import per_item
 from moco.store.records import read
 from moco.types import Json, Prediction, Score
 

@@ -16,7 +16,7 @@ from moco.engine.engine import Progress
 from moco.errors import Cancelled, MocoError, RequirementError, clip
 from moco.plan import Plan, TaskData, plan
 from moco.report.report import Report
-from moco.run import make_engine, run
+from moco.runner import make_engine, run
 from moco.types import Json
 
 

@@ -10,7 +10,7 @@ import pytest
 from moco import compat, compat_keys, inputs, plan
 from moco.config import RunConfig, TaskConfig
 from moco.errors import ConfigError, InputError, MocoError, UnknownNameError
-from tests import scripted
+import scripted
 
 GENERIC = [
     "max_response_length", "temperature", "top_p", "batch_size", "big_model_mode", "load_in_8bit",

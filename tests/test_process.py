@@ -11,7 +11,7 @@ from conformance.harness import config_of, opened, samples_of, write_task
 from folders import save_model
 
 from moco.engine.process import ProcessExecutor
-from moco.run import run
+from moco.runner import run
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from moco import run as runs
+from moco import runner
 from moco.config import RunConfig, parse
 from moco.errors import EnvironmentProblem
 from moco.report.report import Report
-from tests import scripted
+import scripted
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def calls(own_cache: Path) -> Path:
 
 def go(folder: Path, logs: str = "runs", **changes: Any) -> Report:
     config: RunConfig = parse(RunConfig, scripted.run_config(folder, **changes))
-    return runs.run(config, folder / logs)
+    return runner.run(config, folder / logs)
 
 
 def test_report_holds_what_is_promised(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_written_config_runs_again_into_the_same_folder(tmp_path: Path) -> None:
     from moco import inputs
 
     report = go(tmp_path)
-    again = runs.run(inputs.read_run(report.path / "config.yaml"), tmp_path / "runs")
+    again = runner.run(inputs.read_run(report.path / "config.yaml"), tmp_path / "runs")
     assert again.path == report.path
 
 

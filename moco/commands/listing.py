@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from moco import inputs, members, registry, sources
+from moco import inputs, members, paths, registry, sources
 from moco.access import Access, ModelFacts, Requires
 from moco.backends.base import ModelSpec
 from moco.commands import folders, terminal
@@ -92,7 +92,8 @@ TABLES: Mapping[str, Callable[[], Sheet]] = {
 def show(name: str, query_id: str) -> int:
     """Print what is known of a name or of a run folder, or one question of that run."""
     folder = Path(name).expanduser()
-    if folder.is_dir() and (folders.is_run(folder) or ("/" in name and "://" not in name)):
+    is_folder = paths.present(folder) and folder.is_dir()
+    if is_folder and (folders.is_run(folder) or ("/" in name and "://" not in name)):
         return folders.show_run(folder, query_id)
     if name in registry.names("method") or ".py:" in name:
         terminal.out(_about_method(registry.load("method", name, files=True)))
@@ -102,7 +103,7 @@ def show(name: str, query_id: str) -> int:
         terminal.out(f"{name}\n{inspect.getdoc(registry.load('scorer', name))}")
     elif (ready := pools.find(name)) is not None:
         return _print_pool(MemberConfig(model=m) for m in ready.members)
-    elif catalogue.find(name) is not None or "://" in name or folder.is_dir():
+    elif catalogue.find(name) is not None or "://" in name or is_folder:
         return _print_pool([MemberConfig(model=name)])
     else:
         raise UnknownNameError(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from moco import inputs, viability
-from moco import run as runs
+from moco import runner
 from moco import study as studies
 from moco.access import Problem
 from moco.commands import terminal
@@ -21,7 +21,7 @@ def run_config(config: Path, changes: Sequence[str], logs: Path, accept: bool, q
     """Run a config and print its final table."""
     single = inputs.read_run(config, changes)
     with Display(quiet=quiet) as display:
-        report = runs.run(single, logs, progress=display, accept_licence=accept)
+        report = runner.run(single, logs, progress=display, accept_licence=accept)
     terminal.sheet(run_sheet(report))
     terminal.out(f"run folder: {report.path}")
     return 0

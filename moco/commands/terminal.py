@@ -62,7 +62,7 @@ def error(problem: BaseException) -> None:
     if isinstance(problem, MocoError):
         text = str(problem)
     elif isinstance(problem, OSError):
-        where = f": {problem.filename}" if problem.filename else ""
+        where = f": {clip(str(problem.filename), 300)}" if problem.filename else ""
         text = f"{problem.strerror or type(problem).__name__}{where}"
     else:
         text = f"{type(problem).__name__}: {problem}"

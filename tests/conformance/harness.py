@@ -16,7 +16,7 @@ from moco.engine.jobs import Call, Kind
 from moco.methods.base import Method
 from moco.plan import plan, sampling_of
 from moco.pool import Context, Dev, Model, Pool
-from moco.run import make_engine
+from moco.runner import make_engine
 from moco.types import Json, Query
 
 METHODS = registry.names("method")
@@ -117,6 +117,6 @@ def opened(config: RunConfig, seed: int = 0) -> Iterator[Bench]:
 
 
 def samples_of(folder: Path) -> list[dict[str, Json]]:
-    """The lines of a run's samples.jsonl."""
+    """The lines of a run's samples.jsonl, without the time they took."""
     lines = (folder / "samples.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]

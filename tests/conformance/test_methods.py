@@ -30,7 +30,7 @@ from moco.access import NONE, Access, ModelFacts
 from moco.config import RunConfig, parse, read_file
 from moco.errors import ConfigError, EnvironmentProblem, RequirementError
 from moco.plan import plan
-from moco.run import run
+from moco.runner import run
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("one", "two", "three")

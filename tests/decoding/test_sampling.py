@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from moco.decoding.sampling import draw, logprobs_of, nucleus_floor, uniform, uniforms
+from moco.decoding.sampling import argmax, draw, logprobs_of, nucleus_floor, uniform, uniforms
 
 SEEDS = [bytes([i]) * 32 for i in range(4)]
 
@@ -49,6 +49,16 @@ def test_draws_follow_the_distribution(temperature: float, top_p: float) -> None
 def test_greedy_takes_the_lowest_of_equals() -> None:
     logits_BV = torch.tensor([[0.0, 2.0, 2.0, 1.0], [5.0, 5.0, 5.0, 5.0]])
     assert draw(logits_BV, torch.zeros(2), [0.0, 0.0], [1.0, 1.0]).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("size", [300, 16 * 256, 5000, 20_000])
+def test_argmax_is_the_plain_one(size: int) -> None:
+    torch.manual_seed(3)
+    for dtype in (torch.float32, torch.bfloat16):
+        logits_BV = torch.randn(40, size).to(dtype)
+        logits_BV[range(40), torch.randint(0, size, (40,))] = 9.0
+        logits_BV[range(40), torch.randint(0, size, (40,))] = 9.0
+        assert argmax(logits_BV).tolist() == [int((r == r.max()).nonzero()[0]) for r in logits_BV]
 
 
 def test_rows_keep_their_own_settings() -> None:

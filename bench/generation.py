@@ -1,0 +1,135 @@
+"""Generation speed against `transformers.generate`, on one CPU or GPU, interleaved, medians.
+
+    python bench/generation.py MODEL_FOLDER QUESTIONS.json [--dtype bfloat16] [--repeats 5]
+
+QUESTIONS.json holds a list of texts or of objects with a text under `input`, at its top or under
+`test`. Two loads: 64 prompts with up to 128 new tokens each, and 128 requests of 8 to 256 new tokens
+each, in arrival order. The opponent runs static batches in that order, padded on the left, at the
+best of four batch sizes; only tokens that were asked for count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from moco.backends.base import ModelSpec, Row, generate
+from moco.backends.hf import HfBackend
+from moco.types import Request, Sampling
+
+STATIC_BATCHES = (8, 16, 32, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Prompts with the new tokens that each may get."""
+
+    name: str
+    prompts: Sequence[str]
+    limits: Sequence[int]
+    target: float
+    """How many times the opponent's tokens per second are wanted."""
+
+
+def questions(path: Path, count: int) -> list[str]:
+    """The first texts of a JSON file."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    items = found["test"] if isinstance(found, dict) else found
+    return [item if isinstance(item, str) else item["input"] for item in items[:count]]
+
+
+def ours(backend: HfBackend, load: Load) -> int:
+    """Answer the load; how many tokens were made."""
+    rows = [
+        Row(Request("m", prompt, Sampling(max_tokens=limit)), backend.spec, bytes(32))
+        for prompt, limit in zip(load.prompts, load.limits, strict=True)
+    ]
+    return sum(len(generation.token_ids) for generation in generate(backend, rows))
+
+
+def theirs(model: Any, backend: HfBackend, load: Load, batch: int) -> int:
+    """The same through `transformers.generate` in static batches."""
+    renderer, made = backend.renderer(backend.spec), 0
+    stops = sorted(renderer.stop_ids)
+    for start in range(0, len(load.prompts), batch):
+        rows = [renderer.ids(prompt) for prompt in load.prompts[start : start + batch]]
+        limits = load.limits[start : start + batch]
+        width = max(map(len, rows))
+        ids = torch.tensor([[stops[0]] * (width - len(r)) + list(r) for r in rows])
+        mask = torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows])
+        output = model.generate(
+            ids.to(model.device), attention_mask=mask.to(model.device), do_sample=False,
+            max_new_tokens=max(limits), eos_token_id=stops, pad_token_id=stops[0],
+        )[:, width:].tolist()
+        for row, limit in zip(output, limits, strict=True):
+            end = next((i + 1 for i, token in enumerate(row) if token in stops), len(row))
+            made += min(end, limit)
+    return made
+
+
+def rate(work: Callable[[], int]) -> float:
+    """Tokens per second."""
+    start = time.perf_counter()
+    tokens = work()
+    return tokens / (time.perf_counter() - start)
+
+
+def compare(backend: HfBackend, model: Any, load: Load, repeats: int) -> bool:
+    """Measure one load and print the ratio; whether the target is met."""
+    rates = {b: rate(lambda b=b: theirs(model, backend, load, b)) for b in STATIC_BATCHES}
+    best = max(rates, key=lambda b: rates[b])
+    shown = ", ".join(f"{b}: {r:.1f}" for b, r in rates.items())
+    print(f"{load.name}: transformers tokens/s by static batch: {shown}", flush=True)
+    pairs = []
+    for _ in range(repeats):
+        pairs.append((rate(lambda: ours(backend, load)),
+                      rate(lambda: theirs(model, backend, load, best))))
+        print(f"  ours {pairs[-1][0]:.1f}, transformers at {best} {pairs[-1][1]:.1f} tokens/s, "
+              f"ratio {pairs[-1][0] / pairs[-1][1]:.2f}", flush=True)
+    ratio = statistics.median(mine / other for mine, other in pairs)
+    mine, other = (statistics.median(column) for column in zip(*pairs, strict=True))
+    print(f"{load.name}: median {mine:.1f} against {other:.1f} tokens/s; median ratio {ratio:.2f}, "
+          f"wanted {load.target}", flush=True)
+    return ratio >= load.target
+
+
+def main() -> int:
+    """Exit code 0 when every target is met."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("questions", type=Path)
+    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--load", choices=("equal", "mixed", "both"), default="both")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    spec = ModelSpec("m", "m", path=options.model, dtype=options.dtype)
+    backend = HfBackend(spec, options.device)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        options.model, dtype=getattr(torch, options.dtype), attn_implementation="sdpa"
+    ).to(options.device).eval()
+    prompts, dice = questions(options.questions, 128), random.Random(0)
+    loads = {
+        "equal": Load("64 prompts, up to 128 new tokens", prompts[:64], [128] * 64, 1.1),
+        "mixed": Load("128 requests of 8 to 256 new tokens", prompts,
+                      [dice.randint(8, 256) for _ in prompts], 1.5),
+    }
+    chosen = loads if options.load == "both" else {options.load: loads[options.load]}
+    met = [compare(backend, model, load, options.repeats) for load in chosen.values()]
+    return 0 if all(met) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
