@@ -48,7 +48,7 @@ def test_made_items_equal_stored_items() -> None:
     made = [
         mini.record(item, f"mini-{part}-{i}", part)
         for part in ("dev", "test")
-        for i, item in enumerate(mini.generate(part))  # type: ignore[arg-type]
+        for i, item in enumerate(mini.generate(part))
     ]
     assert stored == made
     assert len({line["id"] for line in stored}) == 420
@@ -57,7 +57,7 @@ def test_made_items_equal_stored_items() -> None:
 
 def test_no_item_comes_twice() -> None:
     for part in ("dev", "test", "large"):
-        items = mini.generate(part)  # type: ignore[arg-type]
+        items = mini.generate(part)
         assert len({(item.question, item.choices) for item in items}) == len(items)
 
 
@@ -119,8 +119,14 @@ def test_answers_are_right() -> None:
         elif item.domain == "facts":
             assert FACTS[item.skill][item.entities[0]] == item.value
         elif item.skill in ("fact_add", "word_add", "fact_mul", "word_mul"):
-            phrases = re.findall(r"the (?:atomic |place |number )[a-z ]*?(?:of|in) [^.?]*", item.question)
-            values = [_asked_number(p) for p in re.split(r"(?=the (?:atomic|place|number))", phrases[0]) if p]
+            phrases = re.findall(
+                r"the (?:atomic |place |number )[a-z ]*?(?:of|in) [^.?]*", item.question
+            )
+            values = [
+                _asked_number(p)
+                for p in re.split(r"(?=the (?:atomic|place|number))", phrases[0])
+                if p
+            ]
             values += numbers
             assert len(values) == 2
             product = values[0] * values[1]
@@ -166,7 +172,7 @@ def test_choices_hold_the_answer_once() -> None:
 
 def test_every_skill_is_asked() -> None:
     for part in ("dev", "test", "large"):
-        asked = {(i.domain, i.skill) for i in mini.generate(part)}  # type: ignore[arg-type]
+        asked = {(i.domain, i.skill) for i in mini.generate(part)}
         assert asked == {(domain, skill) for domain in DOMAINS for skill in SKILLS[domain]}
 
 

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict
 
 from moco import registry
 from moco.access import ModelFacts, Problem, Requires
@@ -48,12 +48,11 @@ class Method(BaseModel, ABC, Generic[StateT]):
     preset: Literal["ours", "paper"] = "ours"
     """Where unset hyperparameters come from: our recommended defaults, or the paper."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _apply_preset(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("preset") == "paper":
-            return {**cls.paper_preset, **data}
-        return data
+    def model_post_init(self, context: Any) -> None:
+        """Fill hyperparameters that are not given from the preset."""
+        if self.preset == "paper":
+            unset = {k: v for k, v in self.paper_preset.items() if k not in self.model_fields_set}
+            self.__dict__.update(unset)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Methods travel to worker processes as module, class and hyperparameters."""

@@ -23,21 +23,7 @@ class SingleModel(Method[None]):
 
     def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """The member must exist, or the pool must leave no choice."""
-        if self.member and self.member not in facts:
-            return [
-                Problem(
-                    "method.member",
-                    f"no pool member is called '{self.member[:80]}'",
-                    "members: " + ", ".join(facts),
-                )
-            ]
-        if not self.member and len(facts) > 1:
-            return [
-                Problem(
-                    "method.member", f"the pool has {len(facts)} members", "say which one answers"
-                )
-            ]
-        return []
+        return member_problems(self.member, facts)
 
     def predict(self, pool: Pool, queries: Sequence[Query], state: None) -> list[Prediction]:
         """The member's plain answers."""
@@ -47,3 +33,14 @@ class SingleModel(Method[None]):
             Prediction(q.id, g.text, by=(model.name,), stop=g.stop)
             for q, g in zip(queries, answers, strict=True)
         ]
+
+
+def member_problems(member: str, facts: Mapping[str, ModelFacts | None]) -> list[Problem]:
+    """What is wrong with a `member` field: no such member, or none named where there are several."""
+    if member and member not in facts:
+        what = f"no pool member is called '{member[:80]}'"
+        return [Problem("method.member", what, "members: " + ", ".join(facts))]
+    if not member and len(facts) > 1:
+        what = f"the pool has {len(facts)} members"
+        return [Problem("method.member", what, "say which one answers")]
+    return []
