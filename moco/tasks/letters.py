@@ -266,6 +266,9 @@ def _weak(text: str, options: Options) -> Found:
             first[0].strip()[:80],
             "the text starts with an option letter",
         )
+    listed = read_letter(last, options, alone=False)
+    if listed is not None and listed[0] is None:
+        return nothing("several options at once", "ambiguous", last[:200])
     named = _mentions(last, options)
     if len(named) == 1:
         return Found(named[0], "parsed", last[:200], "one option letter in the last sentence")

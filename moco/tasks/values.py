@@ -112,7 +112,7 @@ def extract_number(text: str, dressed: str, complete: bool) -> Found:
     if sentences(text) and abstains(sentences(text)[-1].text):
         return missing(text, "number", complete)
     alone = read_number(text) if len(text) < 80 and "\n" not in text.strip() else None
-    if alone is not None:
+    if alone is not None and alone.value is not None:
         return alone._replace(why="the whole text")
     for sentence in reversed(sentences(numbers.simplify(text))):
         every = numbers.find_all(sentence.text)

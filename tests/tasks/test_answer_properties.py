@@ -87,14 +87,20 @@ def test_a_letter_is_read_in_every_wrapper(letter: str, wrapper: str) -> None:
     assert extract(wrapper.format(f"({letter})"), query).value == letter
 
 
-@given(value=st.integers(-(10**9), 10**9), wrapper=st.sampled_from(WRAPPERS), form=st.sampled_from(("{}", "{:,}", "{}.0", "${}")))
+@given(
+    value=st.integers(-(10**9), 10**9),
+    wrapper=st.sampled_from(WRAPPERS),
+    form=st.sampled_from(("{}", "{:,}", "{}.0", "${}")),
+)
 @settings(max_examples=200, deadline=None)
 def test_a_number_is_read_in_every_wrapper(value: int, wrapper: str, form: str) -> None:
     answer = extract(wrapper.format(form.format(value)), QUERIES["number"])
     assert answer.value == str(value)
 
 
-@given(word=st.sampled_from(("Background", "FutureWork", "Uses")), wrapper=st.sampled_from(WRAPPERS))
+@given(
+    word=st.sampled_from(("Background", "FutureWork", "Uses")), wrapper=st.sampled_from(WRAPPERS)
+)
 @settings(max_examples=100, deadline=None)
 def test_a_label_is_read_in_every_wrapper(word: str, wrapper: str) -> None:
     query = Query("q", "?", "label", labels=("Background", "FutureWork", "Uses"))
