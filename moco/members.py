@@ -186,6 +186,18 @@ def _local(
     )
 
 
+def with_adapter(spec: ModelSpec, folder: Path, name: str = "") -> ModelSpec:
+    """The spec of a model with an adapter of its own in a folder."""
+    if spec.path is None or spec.adapter is not None:
+        raise ConfigError(f"'{spec.name}' is no full checkpoint; train its base instead")
+    facts = facts_of_files.facts_of(spec.path, folder)
+    fingerprint = facts_of_files.fingerprint(spec.path, folder, spec.dtype, spec.backend)
+    return replace(
+        spec, name=name or f"{spec.name}+trained", ref=str(folder), adapter=folder, facts=facts,
+        fingerprint=fingerprint, copy=0,
+    )  # fmt: skip
+
+
 def base_of_adapter(folder: Path, ref: str, *, pull: bool, accept: bool) -> Path | None:
     """The base that an adapter folder names: a reference, or a path relative to the folder."""
     name = facts_of_files.adapter_base(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from moco.engine import keys
@@ -17,6 +18,7 @@ from moco.types import Generation, Json, Prediction, Prompt, Query, Request, Sam
 if TYPE_CHECKING:
     from moco.methods.base import JointMethod
     from moco.scorers.base import Scorer
+    from moco.train.base import Recipe
 
 __all__ = ["Context", "Dev", "Model", "Pool"]
 
@@ -176,6 +178,18 @@ class Pool(Sequence[Model]):
         values = tuple(float(w) for w in weights.values())
         spec = derived(parents, values, name or "+".join(f"{w:g}·{n}" for n, w in weights.items()))
         return Model(spec, self.context)
+
+    def train(
+        self, model: Model, data: Sequence[Mapping[str, Json]], recipe: Recipe, name: str = ""
+    ) -> Model:
+        """An adapter of the model, trained by the recipe on the data; the same training is done
+        once and found again later.
+        """
+        from moco.members import with_adapter
+
+        call = keys.train_call(model.spec, list(data), recipe, self.context.seed)
+        folder = self.context.run("train", [call], extra=recipe)[0]
+        return Model(with_adapter(model.spec, Path(folder), name), self.context)
 
     def including(self, models: Sequence[Model]) -> Pool:
         """This pool with further models, so that one `generate` may ask both."""

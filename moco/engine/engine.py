@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from moco.engine import codec
@@ -275,7 +276,10 @@ class Engine:
 
 
 def _complete(key: str, data: dict[str, Json], job: Job) -> bool:
-    """Whether a cached generation has as many alternatives per token as are asked for."""
+    """Whether a cached generation has as many alternatives per token as are asked for, and a
+    trained adapter is still there."""
+    if job.kind == "train":
+        return Path(data["value"]).is_dir()
     if job.kind != "generate":
         return True
     wanted = max((c.payload.request.top_logprobs for c in job.calls if c.key == key), default=0)

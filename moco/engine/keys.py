@@ -8,7 +8,7 @@ batch size or device.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,11 @@ from moco.engine.jobs import Call, Embedding, JointRow
 from moco.errors import PromptTooLongError
 from moco.types import Json, Prompt, Request, Sampling, messages
 
+from moco.train.base import Lesson
+
 if TYPE_CHECKING:
     from moco.rendering import Renderer
+    from moco.train.base import Recipe
 
 KEY_VERSION = 1
 
@@ -186,3 +189,16 @@ def joint_call(
         stage=stage,
         shown=shown,
     )
+
+
+def train_call(
+    spec: ModelSpec, data: Sequence[Mapping[str, Json]], recipe: Recipe, seed: int
+) -> Call:
+    """A training: its key covers the model, the data, the recipe and the seed."""
+    identity = {
+        "v": KEY_VERSION, "kind": "train", "model": spec.fingerprint, "data": digest(list(data)),
+        "recipe": dict(recipe.identity()), "seed": seed,
+    }  # fmt: skip
+    key = digest(identity)
+    shown = {"recipe": identity["recipe"], "rows": len(data)}
+    return Call(key=key, payload=Lesson(key, tuple(data)), spec=spec, stage="train", shown=shown)

@@ -142,15 +142,12 @@ class Worker:
         run_joint(backends, batch.specs, batch.payloads, batch.extra, done, cancelled)
 
     def _train(self, batch: Batch) -> None:
-        for index, item in enumerate(batch.payloads):
-            self._emit(
-                Event(
-                    "done",
-                    batch.id,
-                    index,
-                    batch.extra.train(batch.specs[0], item, self.settings.devices[0]),
-                )
-            )
+        from moco.train.base import run_recipe
+
+        device = self.settings.devices[0]
+        for index, lesson in enumerate(batch.payloads):
+            folder = run_recipe(batch.extra, batch.specs[0], lesson, device)
+            self._emit(Event("done", batch.id, index, folder))
 
     def _deliver(self, batch: Batch, results: Sequence[Any]) -> None:
         for index, result in enumerate(results):

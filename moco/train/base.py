@@ -1,0 +1,49 @@
+"""Training as a job: a recipe makes an adapter folder from a model and data, once per content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from moco import paths
+from moco.backends.base import ModelSpec
+from moco.types import Json
+
+
+class Recipe(Protocol):
+    """How a model is trained. Picklable; everything that can change the result is in `identity`."""
+
+    def identity(self) -> Mapping[str, Json]:
+        """Name, version and hyperparameters, the seed among them."""
+        ...
+
+    def train(
+        self, spec: ModelSpec, data: Sequence[Mapping[str, Json]], folder: Path, device: str
+    ) -> None:
+        """Train and write a PEFT adapter into the empty `folder`; runs on a worker."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What one training call gets."""
+
+    key: str
+    data: tuple[Mapping[str, Json], ...]
+
+
+def artifact(key: str) -> Path:
+    """The folder of a trained adapter in the cache."""
+    return paths.cache_dir() / "artifacts" / key
+
+
+def run_recipe(recipe: Recipe, spec: ModelSpec, lesson: Lesson, device: str) -> str:
+    """A worker's side: the adapter's folder, trained unless it is there; whole or not at all."""
+    final = artifact(lesson.key)
+    with paths.locked(final.with_suffix(".lock")):
+        if not final.exists():
+            with paths.atomic_dir(final) as folder:
+                recipe.train(spec, lesson.data, folder, device)
+    return str(final)
