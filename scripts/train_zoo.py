@@ -62,6 +62,8 @@ RECIPES: Mapping[str, Recipe] = {
 }
 """Steps of 2,048 tokens."""
 MEMBERS = ("base", *SINGLE)
+SPARE = 800
+"""Training items per domain (and with two) whose real replies go into the second stage."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def first(plan: Plan, domain: Domain) -> None:
 def sampled(plan: Plan, name: str) -> None:
     """A member's replies to training questions, for the frames of the second stage."""
     model, tokenizer = load(plan.work / name)
-    items = spare_items(f"spare-{SEED}", max(20, round(1500 * plan.scale)))
+    items = spare_items(f"spare-{SEED}", max(20, round(SPARE * plan.scale)))
     replies = reply_all(model, tokenizer, [query_of(item).text for item in items])
     target = plan.work / f"replies_{name}.json"
     part = target.with_suffix(".part")
@@ -131,7 +133,7 @@ def sampled(plan: Plan, name: str) -> None:
 
 def seen_items(plan: Plan) -> list[Seen]:
     """The training items with all members' replies."""
-    items: list[Item] = spare_items(f"spare-{SEED}", max(20, round(1500 * plan.scale)))
+    items: list[Item] = spare_items(f"spare-{SEED}", max(20, round(SPARE * plan.scale)))
     by_name = {}
     for name in MEMBERS:
         stored = plan.work / f"replies_{name if name == 'base' else name + '_1'}.json"
@@ -233,6 +235,8 @@ def export(work: Path, out: Path) -> None:
         if config.exists():
             shown = json.loads(config.read_text(encoding="utf-8")) | {"dtype": "bfloat16"}
             config.write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
+    pooling = json.dumps({"pooling": "mean", "normalize": True}) + "\n"
+    (out / "embedder" / "sentence_embedding.json").write_text(pooling, encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
