@@ -19,7 +19,7 @@ from moco.types import Json, Query, Sampling
 class PlainSft:
     """A few steps of LoRA on prompt and answer pairs."""
 
-    steps: int = 150
+    steps: int = 60
 
     def identity(self) -> Mapping[str, Json]:
         return {"name": "plain-sft", "steps": self.steps}
@@ -39,7 +39,7 @@ class PlainSft:
         for _ in range(self.steps):
             for row in data:
                 prompt = list(renderer.ids(row["prompt"]))
-                ids = [*prompt, *renderer.encode(row["answer"]), min(renderer.stop_ids)]
+                ids = [*prompt, *renderer.encode(row["answer"]), max(renderer.stop_ids)]
                 labels = [-100] * len(prompt) + ids[len(prompt) :]
                 loss = model(torch.tensor([ids]), labels=torch.tensor([labels])).loss
                 loss.backward()
