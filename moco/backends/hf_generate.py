@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from moco.backends.base import Feed, Row
-from moco.decoding.sampling import draw, logprobs_of, uniforms
+from moco.decoding.sampling import argmax, draw, logprobs_of, uniforms
 from moco.decoding.session import Session
 from moco.decoding.text import CLOSE, OPEN, AnswerText
 from moco.errors import Cancelled, InputError, ModelFormatError, PromptTooLongError, clip
@@ -149,7 +149,7 @@ class Generator:
         samplings = [live.row.request.sampling for live in self.live]
         temperatures = [sampling.temperature for sampling in samplings]
         if not any(temperatures):
-            return logits_BV.argmax(-1)
+            return argmax(logits_BV)
         uniforms_B = uniforms([v.row.seed for v in self.live], [len(v.ids) for v in self.live])
         return draw(logits_BV, uniforms_B, temperatures, [s.top_p for s in samplings])
 

@@ -52,32 +52,28 @@ class Group:
     chunks: Sequence[Chunk]
     first: int
     device: torch.device
+    last: int = 0
+    """End of its tokens in the pack."""
+    width: int = 0
+    """Tokens of its longest chunk."""
+    even: bool = True
+    """Whether all chunks have the same number of tokens."""
     _bias: dict[tuple[int | None, int, torch.dtype], Tensor] = field(default_factory=dict)
     _spots: Tensor | None = None
     _picked: Tensor | None = None
 
-    @property
-    def last(self) -> int:
-        """End of its tokens in the pack."""
-        return self.first + sum(len(chunk.ids) for chunk in self.chunks)
-
-    @property
-    def width(self) -> int:
-        """Tokens of its longest chunk."""
-        return max(len(chunk.ids) for chunk in self.chunks)
-
-    @property
-    def even(self) -> bool:
-        """Whether all chunks have the same number of tokens."""
-        return all(len(chunk.ids) == self.width for chunk in self.chunks)
+    def __post_init__(self) -> None:
+        counts = [len(chunk.ids) for chunk in self.chunks]
+        self.last, self.width = self.first + sum(counts), max(counts)
+        self.even = min(counts) == self.width
 
     def rows_of(self, buffer: Tensor) -> Tensor:
         """The group's slots of a buffer: a view where they lie together, else a copy."""
-        slots = [chunk.slot for chunk in self.chunks]
-        if slots[-1] - slots[0] == len(slots) - 1:
-            return buffer[slots[0] : slots[-1] + 1]
+        first, last = self.chunks[0].slot, self.chunks[-1].slot
+        if last - first == len(self.chunks) - 1:
+            return buffer[first : last + 1]
         if self._picked is None:
-            self._picked = torch.tensor(slots, device=self.device)
+            self._picked = torch.tensor([chunk.slot for chunk in self.chunks], device=self.device)
         return buffer.index_select(0, self._picked)
 
     def spots(self) -> Tensor:
@@ -171,7 +167,7 @@ class Plan:
             chunks = list(same)
             if size_class == 0 or (size_class == 1 and len(chunks) > FEW):
                 self.groups.append(Group(chunks, first, self.device))
-                first += sum(len(chunk.ids) for chunk in chunks)
+                first = self.groups[-1].last
                 continue
             for chunk in chunks:
                 self.alone.append(Alone(chunk, first, self.device))
