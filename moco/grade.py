@@ -1,4 +1,6 @@
-"""Grades a file of outputs against a data file of the `modelco` package's format: what `moco grade` does."""
+"""Grades a file of outputs against a data file of the `modelco` package's format: what `moco grade`
+does.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,12 @@ def grade_file(
     task: str | None = None,
     warn: Warn | None = None,
 ) -> list[float | None]:
-    """One score per item of the split, in order; None, with a warning, for an item that cannot be graded.
+    """One score per item of the split, in order; None, with a warning, for an item that cannot be
+    graded.
 
-    `task` names a data set of the catalogue, whose declared answer kinds are applied, never its lists of faulty rows.
-    DataError where the file has no such split or the number of outputs differs.
+    `task` names a data set of the catalogue, whose declared answer kinds are applied, never its
+    lists of faulty rows. DataError where the file has no such split or the number of outputs
+    differs.
     """
     part = _split(split)
     tell = warn if warn is not None else _silent
@@ -43,7 +47,8 @@ def grade_file(
         raise DataError(f"{clip(str(path), 300)}: has no '{part}' split")
     if len(items) != len(outputs):
         raise DataError(
-            f"{len(outputs)} outputs for the {len(items)} items of '{part}': give one per item, in order"
+            f"{len(outputs)} outputs for the {len(items)} items of '{part}':"
+            " give one per item, in order"
         )
     scores: list[float | None] = []
     for row, (item, text) in enumerate(zip(items, outputs, strict=True)):
@@ -93,7 +98,8 @@ def _reading(task_type: str, task: str | None, tell: Warn) -> peer.Reading:
     if known is None:
         types = ", ".join(peer.TASK_TYPES)
         raise ConfigError(
-            f"cannot grade the task type '{clip(task_type, 40)}'; can: {types}.{nearest(task_type, types.split(', '))}"
+            f"cannot grade the task type '{clip(task_type, 40)}'; can: {types}."
+            f"{nearest(task_type, peer.TASK_TYPES)}"
         )
     if task is None:
         return peer.Reading(known)

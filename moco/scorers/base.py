@@ -12,7 +12,9 @@ from moco.types import AnswerKind, Prediction, Sample, Score
 
 
 class Scorer(ABC):
-    """Grades predictions. A score does not depend on the other items, on their order or on the process."""
+    """Grades predictions. A score does not depend on the other items, on their order or on the
+    process.
+    """
 
     version: ClassVar[int] = 1
     """Raised whenever a score can change."""

@@ -21,7 +21,7 @@ class Choice(Scorer):
         predictions: Sequence[Prediction],
         roles: Mapping[str, object],
     ) -> list[Score]:
-        """1 or 0 per item; hedges and texts without an answer score 0 and say so in their status."""
+        """1 or 0 per item; hedges and texts without an answer score 0 and say so."""
         return [_grade(s, p) for s, p in zip(samples, predictions, strict=True)]
 
 

@@ -12,11 +12,16 @@ from moco.tasks.answers import extract, same
 from moco.types import AnswerKind, Prediction, Sample, Score
 
 _TOKEN = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+(?:\.\d+)?|\S")
-_NEGATIONS = frozenset(["not", "never", "no", "neither", "nor", "isnt", "wasnt", "arent", "cannot", "dont", "doesnt", "didnt"])
+_NEGATIONS = frozenset((
+    "not", "never", "no", "neither", "nor", "isnt", "wasnt", "arent", "cannot", "dont",
+    "doesnt", "didnt",
+))  # fmt: skip
 
 
 class F1(Scorer):
-    """The best F1 between the folded tokens of the answer and of a target; `why` adds equality and containment."""
+    """The best F1 between the folded tokens of the answer and of a target; `why` adds equality and
+    containment.
+    """
 
     kinds: ClassVar[frozenset[AnswerKind]] = frozenset({"span", "free"})
 
@@ -36,7 +41,9 @@ def tokens(folded: str) -> list[str]:
 
 
 def token_f1(answer: str, gold: str) -> float:
-    """F1 of the token multisets of two folded texts; 0 where one of them denies what the other says."""
+    """F1 of the token multisets of two folded texts; 0 where one of them denies what the other
+    says.
+    """
     ours, theirs = Counter(tokens(answer)), Counter(tokens(gold))
     if bool(_NEGATIONS & set(ours)) != bool(_NEGATIONS & set(theirs)):
         return 0.0

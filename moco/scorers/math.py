@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -11,14 +12,22 @@ from moco.scorers.base import Scorer, invalid, targets
 from moco.tasks.answers import Answer, extract, same
 from moco.types import AnswerKind, Prediction, Sample, Score
 
-MAX_CHARACTERS = 400
+MAX_CHARACTERS = 200
 MAX_POWER = 1_000
-"""Nothing longer, and no power or factorial of a greater number, goes to a computer algebra system."""
+MAX_GROUP_POWERS = 12
+"""Of the exponents of brackets the product: such powers are multiplied out."""
+MAX_VARIABLE_POWER = 100
+MAX_FACTORIAL = 20
+MAX_DEPTH = 5
+"""Of brackets. Nothing beyond these bounds goes to a computer algebra system."""
 
-_POWER = re.compile(r"(?:\^|\*\*)\s*[{(]*\s*[-+]?\s*(\d+)")
-_NESTED_POWER = re.compile(r"(?:\^|\*\*)\s*(?:\{[^{}]*(?:\^|\*\*)|\(?\w+\)?\s*(?:\^|\*\*))")
+_POWER = re.compile(r"(?P<base>.?)\s*(?:\^|\*\*)\s*[{(]*\s*[-+]?\s*(?P<exponent>\d+)")
+_NESTED_POWER = re.compile(
+    r"(?:\^|\*\*)\s*(?:\{[^{}]*(?:\^|\*\*)|\(?\w+\)?\s*(?:\^|\*\*)|\{[^{}]*\}\s*\^)"
+)
 _FACTORIAL = re.compile(r"(\d+|[)}\]])\s*!")
-_BINOMIAL = re.compile(r"\\[dt]?binom|\\choose|\\(?:int|sum|prod|lim)(?![a-z])")
+_HEAVY = re.compile(r"\\[dt]?binom|\\choose|\\(?:int|sum|prod|lim)(?![a-z])")
+_MATRIX = re.compile(r"\\(?:begin|end)\{[bpvBV]?matrix\}")
 
 
 class Math(Scorer):
@@ -60,21 +69,42 @@ def _by_algebra(answer: Answer, golds: Sequence[Answer]) -> tuple[bool, str]:
 
 
 def safe(text: str) -> bool:
-    """Whether a text is mathematics small enough for a computer algebra system: no words, no towers, no long numbers."""
+    """Whether a text is mathematics small enough for a computer algebra system: no words, no towers
+    of powers.
+    """
     if not text or len(text) > MAX_CHARACTERS or re.search(r"\d{40}|\d[eE][+-]?\d{3}", text):
         return False
-    if _NESTED_POWER.search(text) or _BINOMIAL.search(text):
+    if _NESTED_POWER.search(text) or _HEAVY.search(text) or _depth(text) > MAX_DEPTH:
         return False
-    if any(int(m[1]) > MAX_POWER for m in _POWER.finditer(text)):
+    multiplied = 1
+    for match in _POWER.finditer(text):
+        exponent = int(match["exponent"])
+        if match["base"] in ")]}":
+            multiplied *= max(exponent, 1)
+        if exponent > (MAX_POWER if match["base"].isdigit() else MAX_VARIABLE_POWER):
+            return False
+    factorials = [m[1] for m in _FACTORIAL.finditer(text)]
+    if any(not m.isdigit() or int(m) > MAX_FACTORIAL for m in factorials):
         return False
-    if any(not m[1].isdigit() or int(m[1]) > 20 for m in _FACTORIAL.finditer(text)):
-        return False
-    return not re.search(r"(?<![\\a-zA-Z])[a-zA-Z]{4,}", re.sub(r"\\[a-zA-Z]+", "", text))
+    words = re.sub(r"\\[a-zA-Z]+", "", _MATRIX.sub("", text))
+    return multiplied <= MAX_GROUP_POWERS and not re.search(r"[a-zA-Z]{4,}", words)
+
+
+def _depth(text: str) -> int:
+    """How deep brackets nest."""
+    depth = deepest = 0
+    for char in text:
+        depth += (char in "([{") - (char in ")]}")
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _verify(gold: str, given: str) -> bool:
-    """One comparison without math-verify's own timers, which need the main thread; `safe` bounds it instead."""
+    """One comparison without math-verify's own timers, which need the main thread; `safe` bounds it
+    instead.
+    """
     from math_verify import parse, verify  # an optional extra: imported only where it is installed
 
+    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns of its missing timers
     both = [parse(f"${text.strip().strip('$')}$", parsing_timeout=None) for text in (gold, given)]
     return bool(both[0]) and bool(both[1]) and bool(verify(*both, timeout_seconds=None))

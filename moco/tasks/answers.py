@@ -1,8 +1,9 @@
-"""The one answer parser: which answer does a text give to a query, and when are two answers the same.
+"""The one answer parser: which answer does a text give to a query, and when are two answers the
+same.
 
-Scorers and votes both go through it, so that an answer counts in a vote exactly when it could score. A reasoning block
-is dropped first; an open one means that the answer never came. The last commitment wins; hedges are `ambiguous`,
-refusals `abstained`; only a `parsed` answer has a value.
+Scorers and votes both go through it, so that an answer counts in a vote exactly when it could
+score. A reasoning block is dropped first; an open one means that the answer never came. The last
+commitment wins; hedges are `ambiguous`, refusals `abstained`; only a `parsed` answer has a value.
 """
 
 from __future__ import annotations
@@ -96,7 +97,8 @@ def _answer(found: Found, query: Query) -> Answer:
 def extract(text: str, query: Query, stop: Stop = "eos") -> Answer:
     """The answer that a text gives to a query; never raises, whatever the text is.
 
-    `stop` is how the generation ended: of a text cut off at the token limit only a commitment is believed.
+    `stop` is how the generation ended: of a text cut off at the token limit only a commitment is
+    believed.
     """
     kept, unclosed = cleaning.drop_reasoning(text)
     if unclosed:
@@ -132,7 +134,9 @@ def _target_words(text: str, words: Mapping[str, str]) -> Found:
 
 
 def target(text: str, query: Query) -> Answer:
-    """A target in canonical form: the text is the answer and nothing else; `invalid` where it cannot be one."""
+    """A target in canonical form: the text is the answer and nothing else; `invalid` where it
+    cannot be one.
+    """
     plain = cleaning.characters(text)
     found: Found | None
     if query.kind == "choice":
@@ -197,7 +201,8 @@ def same(a: Answer, b: Answer) -> bool:
 def cluster(answers: Sequence[Answer]) -> list[list[int]]:
     """Indices grouped by answer, groups in the order of their leaders (first members).
 
-    Where answers are the same only within a tolerance, each joins the earliest leader it equals. None is in no group.
+    Where answers are the same only within a tolerance, each joins the earliest leader it equals.
+    None is in no group.
     """
     groups: list[list[int]] = []
     for i, answer in enumerate(answers):

@@ -1,4 +1,4 @@
-"""What a task is: where its data comes from, how its answers are written, which scorer reads them."""
+"""What a task is: where its data comes from, how its answers are written, who scores them."""
 
 from __future__ import annotations
 
@@ -61,14 +61,18 @@ class Task(ABC):
     source: str = ""
     """Reference of the data file, for `moco.sources`; empty where the task brings its own data."""
     group: str = ""
-    """The `Sample.meta` key of items that belong together; samples are drawn whole groups at a time."""
+    """The `Sample.meta` key of items that belong together; samples are drawn whole groups at a
+    time.
+    """
 
     notice: str = ""
     """What a reader of its scores should know."""
 
     @abstractmethod
     def load(self, path: Path) -> Dataset:
-        """Reads the file or folder that `source` was resolved to; DataError where it cannot be used."""
+        """Reads the file or folder that `source` was resolved to; DataError where it cannot be
+        used.
+        """
 
 
 def scorer_for(kinds: Sequence[AnswerKind]) -> str:
@@ -98,7 +102,8 @@ def overlap(dev: Sequence[Sample], test: Sequence[Sample]) -> list[str]:
         return []
     note = f"test questions that dev asks too: {shared}"
     if any(sample.query.choices for sample in test):
-        note += f", {sum(_question(sample) in options for sample in test)} of them with the same options"
+        same = sum(_question(sample) in options for sample in test)
+        note += f", {same} of them with the same options"
     return [note]
 
 
@@ -113,8 +118,9 @@ def take(
 ) -> tuple[Sample, ...]:
     """`n` samples drawn with a seed, in their original order; None takes all.
 
-    With `group`, the `meta` key of items that belong together, whole groups are drawn as long as they fit into `n`; a
-    first group greater than `n` is an error. An item without the key is a group of its own.
+    With `group`, the `meta` key of items that belong together, whole groups are drawn as long as
+    they fit into `n`; a first group greater than `n` is an error. An item without the key is a
+    group of its own.
     """
     if n is None or n >= len(samples):
         return tuple(samples)
@@ -135,6 +141,7 @@ def take(
     if not chosen:
         smallest = min(len(rows) for rows in groups)
         raise DataError(
-            f"cannot take {n} samples: items come in whole groups ('{group}') of at least {smallest}"
+            f"cannot take {n} samples: items come in whole groups ('{group}')"
+            f" of at least {smallest}"
         )
     return tuple(samples[i] for i in sorted(chosen))

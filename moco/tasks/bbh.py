@@ -27,7 +27,8 @@ OPENINGS: Mapping[str, str] = {
     "Sort the following words alphabetically": "word_sorting",
     "Complete the rest of the sequence": "dyck_languages",
 }
-"""Tell two tasks apart where an item does not name its own: their golds look like something else."""
+"""Tell two tasks apart where an item does not name its own: their golds look like something else.
+"""
 
 
 def form(question: str, item: Mapping[str, Json]) -> Form:

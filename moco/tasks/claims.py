@@ -1,6 +1,7 @@
 """Finds the places where a text commits itself to an answer: boxes, tags, JSON fields, labels.
 
-A claim is where the value stands, not yet what it means; each answer kind reads the values in its own way.
+A claim is where the value stands, not yet what it means; each answer kind reads the values in its
+own way.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ _BOX = re.compile(r"\\(?:boxed|fbox|framebox|box)\s*(?=[{\s\w\\-])")
 
 
 def boxes(text: str) -> list[Claim]:
-    """The balanced boxes; one without braces reaches to the next space, an unclosed one does not count."""
+    """The balanced boxes; one without braces reaches to the next space, an unclosed one does not
+    count.
+    """
     found: list[Claim] = []
     closings: dict[int, int] | None = None
     for mark in _BOX.finditer(text):
@@ -110,14 +113,23 @@ def _fields(text: str) -> list[Claim]:
 
 
 _FOREIGN = (
-    "respuesta|resposta|réponse|reponse|antwort|risposta|ответ|відповідь|одговор|odgovor|odpowiedź|odpověď|válasz|cevap"
-    "|đáp án|câu trả lời|jawaban|jibu|antwoord|svar|vastaus|答案|回答|答え|解答|答|정답|답변|답|الإجابة|الجواب|إجابة|جواب"
+    "respuesta|resposta|réponse|reponse|antwort|risposta|ответ|відповідь|одговор|odgovor|odpowiedź"
+    "|odpověď|válasz|cevap"
+    "|đáp án|câu trả lời|jawaban|jibu|antwoord|svar|vastaus|答案|回答|答え|解答"
+    "|答|정답|답변|답|الإجابة|الجواب|إجابة|جواب"
     "|उत्तर|जवाब|উত্তর|సమాధానం|คำตอบ|antwoord|idahun|ìdáhùn|impendulo|tontu|tont|antwoorde"
 )
-_FOREIGN_IS = "es|est|ist|è|é|это|є|је|to|je|a|olan|là|adalah|ni|är|er|on|是|为|為|は|が|은|는|이|هي|هو|है|হল|হলো|అనేది|คือ|yw|ke"
-_IS = r"is|are|will\ be|would\ be|should\ be|must\ be|has\ to\ be|must\ therefore\ be|might\ be|may\ be|could\ be|seems\ to\ be|appears\ to\ be|equals|comes\ out\ to\ be"
+_FOREIGN_IS = (
+    "es|est|ist|è|é|это|є|је|to|je|a|olan|là|adalah|ni|är|er|on|是|为|為|は|が|은|는|이|هي|هو|है"
+    "|হল|হলো|అనేది|คือ|yw|ke"
+)
+_IS = (
+    r"is|are|(?:will|would|should|must|must\ therefore|might|may|could)\ be"
+    r"|(?:has|seems|appears|comes\ out)\ to\ be|equals"
+)
 _LABEL = re.compile(
-    rf"""(?:(?<![\w'])(?P<word>answers?|solution)\b(?!\s+(?:choice|option|key)s\b)|(?<![A-Za-zÀ-ɏ])(?P<foreign>{_FOREIGN})(?![A-Za-zÀ-ɏ]))
+    rf"""(?:(?<![\w'])(?P<word>answers?|solution)\b(?!\s+(?:choice|option|key)s\b)
+       |(?<![A-Za-zÀ-ɏ])(?P<foreign>{_FOREIGN})(?![A-Za-zÀ-ɏ]))
     (?:\ (?:choice|option|letter|value))?
     (?:\s?\([^()\n]{{0,40}}\)(?=\s*(?:[:=]|(?:is|are)\b)))?
     (?:\s(?:to|for|of|in|here|then)\b[^.:;=\n?]{{0,80}}?(?=\s*:|\s(?:{_IS})\b))?
@@ -188,7 +200,9 @@ def _headings(text: str) -> list[Claim]:
 
 
 def claims(text: str, *, choice: bool = False) -> list[Claim]:
-    """All claims in reading order; a label whose value holds a box, a tag or a field gives way to it."""
+    """All claims in reading order; a label whose value holds a box, a tag or a field gives way to
+    it.
+    """
     inner = [*boxes(text), *_tags(text), *_fields(text)][-MAX_CLAIMS:]
     outer = [*_labels(text, _LABEL), *_headings(text)]
     if choice:

@@ -38,7 +38,8 @@ _REASONING = re.compile(
 def drop_reasoning(text: str) -> tuple[str, bool]:
     """The text without its reasoning blocks, and whether the last block was left open.
 
-    A closing tag without an opening one means that the chat template opened the block: all before it is reasoning.
+    A closing tag without an opening one means that the chat template opened the block: all before
+    it is reasoning.
     """
     kept: list[str] = []
     start, inside = 0, False
@@ -81,13 +82,17 @@ _BLANKS = re.compile(r"[^\S\n]{3,}")
 
 
 def characters(text: str) -> str:
-    """One spelling for look-alikes: full-width letters, quotes, minus signs, circled and styled letters."""
+    """One spelling for look-alikes: full-width letters, quotes, minus signs, circled and styled
+    letters.
+    """
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_CHARACTERS)
     return _MATH_LETTERS.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
 
 
 def undress(text: str, *, keep_math: bool = False) -> str:
-    """The text without Markdown, HTML and LaTeX dress; `\\boxed` stays, and all mathematics if `keep_math`."""
+    """The text without Markdown, HTML and LaTeX dress; `\\boxed` stays, and all mathematics if
+    `keep_math`.
+    """
     text = _FENCE.sub("", _BREAK.sub("\n", _HTML.sub("", _STRUCK.sub("", text))))
     text = text.replace("**", "").replace("`", "")
     text = _BLANKS.sub("  ", _BLANK_LINES.sub("\n\n", text))
@@ -146,7 +151,9 @@ _SPACE = re.compile(r"\s+")
 
 
 def fold(text: str) -> str:
-    """Words for comparison: case, accents, dashes, punctuation and articles folded; empty if nothing is left."""
+    """Words for comparison: case, accents, dashes, punctuation and articles folded; empty if
+    nothing is left.
+    """
     plain = unicodedata.normalize("NFKD", text).casefold().translate(_DASHED_LETTERS)
     plain = "".join(c for c in plain if not unicodedata.combining(c))
     plain = _NOT_WORD.sub(" ", _INNER_MARK.sub("", plain))

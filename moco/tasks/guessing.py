@@ -1,6 +1,8 @@
-"""How an item's answer is written where no data set declares it: told by its `answer_type`, else by its gold.
+"""How an item's answer is written where no data set declares it: told by its `answer_type`, else by
+its gold.
 
-Only a user's own exact-match file without a declared kind comes here; the catalogue declares its kinds.
+Only a user's own exact-match file without a declared kind comes here; the catalogue declares its
+kinds.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ NUMBER_LIST = "End with one line: Answer: <[number, number, …]>"
 BRACKETS = "End with one line: Answer: <the closing brackets>"
 WORD_LIST = "End with one line: Answer: <the words in order>"
 TYPED_TOLERANCE = 0.01
-"""Relative tolerance of answers that a data set types as `float`; everything else compares exactly."""
+"""Relative tolerance of answers that a data set types as `float`; everything else compares exactly.
+"""
 
 TYPED: Mapping[str, Form] = {
     "float": Form("number", tolerance=TYPED_TOLERANCE),
@@ -58,7 +61,9 @@ def lettered_options(question: str) -> Form | None:
 
 
 def inline_options(question: str) -> Form:
-    """Options that the question lists as `(a) … (b) …` in running text; without them any of four letters."""
+    """Options that the question lists as `(a) … (b) …` in running text; without them any of four
+    letters.
+    """
     marks = list(_OPTION_INLINE.finditer(question))
     names = "".join(mark[1] for mark in marks).upper()
     line = format_line("choice")

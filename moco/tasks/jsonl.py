@@ -1,9 +1,10 @@
 """Reads users' own data: JSON lines, one item each, or a file in the `modelco` package's format.
 
-A line is an object with `question`, `answer` and optionally `id`, `split` ("dev" or "test", the default), `kind`,
-`choices`, `labels`; every other member is kept as metadata. `answer` is text, a number, a boolean, or a list of
-acceptable answers (of a `list` item: the list itself). A choice is answered by its letter or its text. A path may be a
-`.jsonl` file, a `.json` file in the package's format, or a folder with `dev.jsonl` and `test.jsonl`.
+A line is an object with `question`, `answer` and optionally `id`, `split` ("dev" or "test", the
+default), `kind`, `choices`, `labels`; every other member is kept as metadata. `answer` is text, a
+number, a boolean, or a list of acceptable answers (of a `list` item: the list itself). A choice is
+answered by its letter or its text. A path may be a `.jsonl` file, a `.json` file in the package's
+format, or a folder with `dev.jsonl` and `test.jsonl`.
 """
 
 from __future__ import annotations
@@ -217,7 +218,9 @@ def read_task(
     on_bad_item: OnBadItem = "error",
     group: str = "",
 ) -> tuple[FileTask, Dataset]:
-    """A user's data as a task with its samples: kinds and scorer follow from the items where they are not given."""
+    """A user's data as a task with its samples: kinds and scorer follow from the items where they
+    are not given.
+    """
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"unknown answer kind '{clip(kind, 30)}'.{nearest(kind, KINDS)}")
     draft = FileTask(

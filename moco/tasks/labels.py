@@ -57,7 +57,8 @@ class Labels:
         if exact is not None:
             return Found(exact, "parsed", value.strip())
         lead = re.match(
-            r"[\s\"'(\[{<=:*]*(?:(?:clearly|definitely|probably|likely|most likely|simply|option|label|class|category)\b[\s:]*)*",
+            r"[\s\"'(\[{<=:*]*(?:(?:clearly|definitely|probably|likely|most likely|simply|option"
+            r"|label|class|category)\b[\s:]*)*",
             value,
             re.I,
         )
@@ -79,7 +80,9 @@ def _spaced(word: str) -> str:
 
 
 def extract_label(text: str, words: Mapping[str, str], complete: bool) -> Found:
-    """The label a text gives: its last claim, a line of its own, else the only one of the last sentence."""
+    """The label a text gives: its last claim, a line of its own, else the only one of the last
+    sentence.
+    """
     labels = Labels(words)
     exact = {squash(word): name for word, name in words.items()}
     found = last_claim(claims(text, choice=True), labels.read, text)
@@ -105,7 +108,7 @@ def extract_label(text: str, words: Mapping[str, str], complete: bool) -> Found:
 
 
 def _from_sentence(sentence: str, labels: Labels) -> Found | None:
-    """The only label of a sentence, not negated; "no" counts only where it is an answer of its own."""
+    """The only label of a sentence, not negated; "no" counts only as an answer of its own."""
     named: dict[str, str] = {}
     for name, start, end in labels.inside(sentence):
         word = sentence[start:end].casefold()

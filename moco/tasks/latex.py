@@ -1,6 +1,8 @@
-"""One spelling for mathematical answers: enough of LaTeX to compare fractions, roots, tuples, sets and sums.
+"""One spelling for mathematical answers: enough of LaTeX to compare fractions, roots, tuples, sets
+and sums.
 
-It is a normal form for text, not algebra: what it makes equal is equal, what it leaves different may still be.
+It is a normal form for text, not algebra: what it makes equal is equal, what it leaves different
+may still be.
 """
 
 from __future__ import annotations
@@ -26,38 +28,30 @@ _UNIT = re.compile(
     r"(?<=[\d}])\s*(?:\\(?:text|mathrm|mbox|textrm)\s*\{\s*(?P<word>[^{}]*)\}(?:\^\{?\d\}?)?"
     r"|\s(?!and\b|or\b)(?:[a-zA-Z]{2,}\.?)(?:\s+[a-zA-Z]+\.?)*)\s*\.?$"
 )
-_FUNCTIONS = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "log",
-        "ln",
-        "exp",
-        "sqrt",
-        "pi",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "mod",
-        "and",
-        "or",
-    ]
-)
+_FUNCTIONS = frozenset((
+    "sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "sqrt", "pi", "arcsin",
+    "arccos", "arctan", "mod", "and", "or",
+))  # fmt: skip
 _SYMBOLS = (
-    (re.compile(r"\\(?:cdot|times|ast)(?![a-z])|×|·|∗"), "*"), (re.compile(r"\\leq?(?![a-z])|≤|\\leqslant"), "<="),
-    (re.compile(r"\\geq?(?![a-z])|≥|\\geqslant"), ">="), (re.compile(r"\\neq?(?![a-z])|≠"), "!="),
-    (re.compile(r"\\infty|∞|\binfinity\b"), "∞"), (re.compile(r"\\pi(?![a-z])|(?<![a-zA-Z])pi(?![a-zA-Z])"), "π"),
-    (re.compile(r"\\cup(?![a-z])"), "∪"), (re.compile(r"\\cap(?![a-z])"), "∩"), (re.compile(r"\\pm(?![a-z])"), "±"),
-    (re.compile(r"\\(?:emptyset|varnothing)"), "∅"), (re.compile(r"\\(?:lbrace|\{)"), "⦃"),
-    (re.compile(r"\\(?:rbrace|\})"), "⦄"), (re.compile(r"\*\*"), "^"), (re.compile(r"[−–]"), "-"),
-    (re.compile(r"\\div(?![a-z])|÷"), "/"), (re.compile(r"√\s*\(?(\w+)\)?|(?<!\\)sqrt\s*\(([^()]*)\)"), r"\\sqrt{\1\2}"),
+    (re.compile(r"\\(?:cdot|times|ast)(?![a-z])|×|·|∗"), "*"),
+    (re.compile(r"\\leq?(?![a-z])|≤|\\leqslant"), "<="),
+    (re.compile(r"\\geq?(?![a-z])|≥|\\geqslant"), ">="),
+    (re.compile(r"\\neq?(?![a-z])|≠"), "!="),
+    (re.compile(r"\\infty|∞|\binfinity\b"), "∞"),
+    (re.compile(r"\\pi(?![a-z])|(?<![a-zA-Z])pi(?![a-zA-Z])"), "π"),
+    (re.compile(r"\\cup(?![a-z])"), "∪"),
+    (re.compile(r"\\cap(?![a-z])"), "∩"),
+    (re.compile(r"\\pm(?![a-z])"), "±"),
+    (re.compile(r"\\(?:emptyset|varnothing)"), "∅"),
+    (re.compile(r"\\(?:lbrace|\{)"), "⦃"),
+    (re.compile(r"\\(?:rbrace|\})"), "⦄"),
+    (re.compile(r"\*\*"), "^"),
+    (re.compile(r"[−–]"), "-"),
+    (re.compile(r"\\div(?![a-z])|÷"), "/"),
+    (re.compile(r"√\s*\(?(\w+)\)?|(?<!\\)sqrt\s*\(([^()]*)\)"), r"\\sqrt{\1\2}"),
     (re.compile(r"\\(sin|cos|tan|cot|sec|csc|log|ln|exp|arcsin|arccos|arctan)(?![a-z])"), r"\1"),
     (re.compile(r"\\[dtc]?frac(?![a-z])"), r"\\frac"),
-)  # fmt: skip
+)
 _ASSIGNED = re.compile(r"^\\?[a-zA-Z](?:_?\{?\w\}?)?(?:\([a-zA-Z]\))?(?:=|\\in(?![a-z]))(?=[^=]+$)")
 _ATOM = re.compile(r"-?(?:\d+(?:\.\d+)?|[a-zA-Zπ])")
 
@@ -100,7 +94,9 @@ def _without_unit(text: str) -> str:
 
 
 def _group(text: str, at: int) -> tuple[str, int]:
-    """The LaTeX argument at a position and where it ends: a braced group, a command, or one character."""
+    """The LaTeX argument at a position and where it ends: a braced group, a command, or one
+    character.
+    """
     while at < len(text) and text[at].isspace():
         at += 1
     if at >= len(text):
@@ -209,7 +205,7 @@ def canonical(text: str) -> str:
     if len(text) > MAX_CHARACTERS:
         return re.sub(r"\s+", "", text)
     plain = _unwrap(_strip_dollars(text).strip().rstrip(".,;").strip())
-    plain = _DEGREE.sub("", plain)
+    plain = _DEGREE.sub("", plain.replace("\\\\", "⏎"))
     plain = _without_unit(plain)
     plain = re.sub(r"(?<=\d),\\!(?=\d{3})|(?<=\d)\{,\}(?=\d{3})", "", plain)
     plain = _TEXT.sub(lambda m: f" {m[1]} ", _TEXT.sub(r" \1 ", plain))

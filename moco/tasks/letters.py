@@ -68,9 +68,11 @@ def _hedge(rest: str, letter: str, options: Options) -> str | None:
 
 
 def read_letter(value: str, options: Options, *, alone: bool) -> tuple[str | None, int] | None:
-    """The letter that a value starts with and where it ends; (None, end) for several, None if it is no letter.
+    """The letter that a value starts with and where it ends; (None, end) for several, None if it is
+    no letter.
 
-    `alone` says that the value is all that stands there (a box, a field, a line): then lower case counts too.
+    `alone` says that the value is all that stands there (a box, a field, a line): then lower case
+    counts too.
     """
     lead = _LEAD.match(value)
     at = lead.end() if lead else 0
@@ -106,7 +108,9 @@ def _own_follows(rest: str, letter: str, options: Options) -> bool:
 
 
 def _from_claim(claim: Claim, options: Options) -> Event | None:
-    """A labelled value as a commitment: an option's whole text ("Both A and B"), a letter, the start of a text."""
+    """A labelled value as a commitment: an option's whole text ("Both A and B"), a letter, the
+    start of a text.
+    """
     value = claim.value.strip()
     whole = options.equal(value) if len(value.strip(TRIM)) > 1 else []
     if len(whole) == 1:
@@ -165,7 +169,9 @@ _SHARED = re.compile(
 
 
 def _from_patterns(text: str, options: Options) -> list[Event]:
-    """Commitments in other words than a label: whole lines, "I choose B", "C is correct", "so it must be D"."""
+    """Commitments in other words than a label: whole lines, "I choose B", "C is correct", "so it
+    must be D".
+    """
     events = []
     for match in _LINE.finditer(text):
         if options.has(match["letter"]):
@@ -232,7 +238,9 @@ _MENTION = re.compile(
 
 
 def _weak(text: str, options: Options) -> Found:
-    """What the text seems to choose where it never says so: an option quoted alone, or named in the last sentence."""
+    """What the text seems to choose where it never says so: an option quoted alone, or named in the
+    last sentence.
+    """
     fits = options.equal(text)
     if fits:
         return _pick(fits, text.strip(), "the text is an option's text")
@@ -283,7 +291,9 @@ def _weak(text: str, options: Options) -> Found:
 
 
 def _plausible(first: re.Match[str], options: Options, text: str) -> bool:
-    """Whether a letter at the very start is a choice, not an initial (`E. coli`, `A. Smith`) or one of a list."""
+    """Whether a letter at the very start is a choice, not an initial (`E. coli`, `A. Smith`) or one
+    of a list.
+    """
     others = {m[1] for m in re.finditer(r"^[ \t]*\(?([A-Z])[).:]\s", text, re.MULTILINE)} - {
         first["letter"]
     }
@@ -320,7 +330,9 @@ def _pick(fits: list[int], raw: str, why: str) -> Found:
 
 
 def extract_choice(text: str, choices: Sequence[str], *, complete: bool = True) -> Found:
-    """The letter chosen in an undressed text; without `complete` (cut off) only a commitment counts."""
+    """The letter chosen in an undressed text; without `complete` (cut off) only a commitment
+    counts.
+    """
     options = options_of(tuple(choices))
     events = [
         e for claim in claims(text, choice=True) if (e := _from_claim(claim, options)) is not None

@@ -13,5 +13,6 @@ TASK = PeerTask(
     licence="MIT as published; contested",
     source=MODELCO + "math.json",
     reading=Reading("exact_match", Form("math")),
-    notice="Rows of the official train and test splits are mixed; items without a gold are left out.",
+    notice="Rows of the official train and test splits are mixed;"
+    " items without a gold are left out.",
 )

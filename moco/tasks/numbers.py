@@ -1,7 +1,8 @@
 """Reads numbers as people and models write them, into exact fractions with one canonical spelling.
 
-Understood: thousands separators (`1,200`, `1{,}200`, thin spaces), currency, percent, `1/2`, `\\frac12`, `½`, mixed
-numbers, `3.5e-7`, `3.5 \\times 10^{-7}`, Unicode minus, number words up to ninety-nine, `million`.
+Understood: thousands separators (`1,200`, `1{,}200`, thin spaces), currency, percent, `1/2`,
+`\\frac12`, `½`, mixed numbers, `3.5e-7`, `3.5 \\times 10^{-7}`, Unicode minus, number words up to
+ninety-nine, `million`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ class Number(NamedTuple):
 
     @property
     def canonical(self) -> str:
-        """One spelling per value: a plain decimal where there is a finite one, else `p/q`; percent keeps its sign."""
+        """One spelling per value: a plain decimal where there is a finite one, else `p/q`; percent
+        keeps its sign.
+        """
         return spell(self.value) + ("%" if self.percent else "")
 
 
@@ -51,25 +54,12 @@ _VULGAR = dict(
     zip(
         "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞",
         [
-            "1/2",
-            "1/3",
-            "2/3",
-            "1/4",
-            "3/4",
-            "1/5",
-            "2/5",
-            "3/5",
-            "4/5",
-            "1/6",
-            "5/6",
-            "1/8",
-            "3/8",
-            "5/8",
-            "7/8",
+            "1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "2/5", "3/5", "4/5", "1/6", "5/6", "1/8",
+            "3/8", "5/8", "7/8",
         ],
         strict=True,
     )
-)
+)  # fmt: skip
 _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _STEPS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"[−‒﹣]|–(?=\d)"), "-"),
@@ -158,7 +148,9 @@ _SKIP = re.compile(r"[^\s=]+")
 
 
 def find_all(text: str) -> list[Number]:
-    """Every number in simplified text, left to right; what is glued to letters or half of a date is skipped."""
+    """Every number in simplified text, left to right; what is glued to letters or half of a date is
+    skipped.
+    """
     found: list[Number] = []
     at = 0
     while (start := _START.search(text, at)) is not None:
@@ -173,27 +165,9 @@ def find_all(text: str) -> list[Number]:
 
 
 _ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]  # fmt: skip
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _WORDS = {word: value for value, word in enumerate(_ONES)} | {
     w: 10 * (i + 2) for i, w in enumerate(_TENS)
@@ -205,7 +179,7 @@ _WORD = re.compile(
 
 
 def leading(text: str) -> Number | None:
-    """The number that simplified text starts with, None if it is only the start of an expression."""
+    """The number that simplified text starts with, None if an expression goes on."""
     word = _WORD.match(text)
     if word:
         first, second = _WORDS[word[1].lower()], _WORDS[(word[2] or "zero").lower()]

@@ -19,7 +19,7 @@ MISSING_OPTION = "[no text]"
 
 
 def loose(text: str) -> str:
-    """An option's text for comparison: case, accents and spacing folded, outer punctuation dropped."""
+    """An option's text for comparison: case, accents, spacing and outer punctuation folded."""
     folded = _flat(text).strip()
     return folded.strip(TRIM) or folded
 
@@ -54,7 +54,7 @@ class Options:
         return self._narrow([i for i, own in enumerate(self.texts) if own and own == plain], text)
 
     def starting(self, text: str) -> list[int]:
-        """The options that a value starts with, the longest only, ended by punctuation or a reason."""
+        """The longest options that a value starts with; punctuation or a reason ends them."""
         plain = loose(text)
         fits = [
             i
@@ -78,7 +78,9 @@ class Options:
         return self._narrow(self._longest(fits), text)
 
     def inside(self, text: str) -> list[int]:
-        """The options that a sentence names and does not deny; a part of a longer one is not another."""
+        """The options that a sentence names and does not deny; a part of a longer one is not
+        another.
+        """
         plain = _flat(text)
         found: set[int] = set()
         for own in sorted(set(self.texts), key=lambda t: (-len(t), t)):
@@ -109,8 +111,10 @@ def options_of(choices: tuple[str, ...]) -> Options:
 
 
 NEGATED = re.compile(
-    r"(?:\b(?:not|n't|no|never|neither|nor|without|than|instead of|except|unlike|excludes?|excluding|eliminates?"
-    r"|reject(?:s|ed)?|rules? out|ruled out|incorrect|wrong|cannot be|can't be)\s*(?:\w+\s+){0,2}|n't\s+(?:\w+\s+){0,2})"
+    r"(?:\b(?:not|n't|no|never|neither|nor|without|than|instead of|except|unlike|excludes?"
+    r"|excluding|eliminates?|reject(?:s|ed)?|rules? out|ruled out|incorrect|wrong"
+    r"|cannot be|can't be)"
+    r"\s*(?:\w+\s+){0,2}|n't\s+(?:\w+\s+){0,2})"
     r"[\"'(]*$"
 )
 _COMMON = frozenset(
@@ -119,7 +123,9 @@ _COMMON = frozenset(
 
 
 def _option_pattern(own: str) -> re.Pattern[str]:
-    """Where an option's text stands free: not in a word or number, common words only as an answer of their own."""
+    """Where an option's text stands free: not in a word or number, common words only as an answer
+    of their own.
+    """
     text = re.escape(own)
     if own in _COMMON:
         return re.compile(

@@ -1,7 +1,9 @@
-"""Reads the data files of the `modelco` package: one JSON object with `dev` and `test`, items by task type.
+"""Reads the data files of the `modelco` package: one JSON object with `dev` and `test`, items by
+task type.
 
-Choice keys may be any strings: letters follow the options' order. Ids may repeat and are kept as metadata only; a
-query's own id is its split and row. The label members (`name`, `dataset`, `task_type`) are never read.
+Choice keys may be any strings: letters follow the options' order. Ids may repeat and are kept as
+metadata only; a query's own id is its split and row. The label members (`name`, `dataset`,
+`task_type`) are never read.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ SPLITS: tuple[Split, ...] = ("dev", "test")
 
 Item = dict[str, Json]
 Rule = Callable[[str, Mapping[str, Json]], Form]
-"""(question, item) → how the item's answer is written; must not need members that only slices use."""
+"""(question, item) → how the item's answer is written; must not need members that only slices use.
+"""
 
 MODELCO = "pypi://modelco==1.1.2/model_collaboration/data/"
 """Where the package keeps its data files, one `<task>.json` each."""
@@ -43,7 +46,9 @@ class Reading:
     form: Form | Rule | None = None
     """None: an exact-match item's kind is told by its `answer_type`, else by its gold."""
     cut: str = ""
-    """A regular expression; what it matches is taken out of the question (an instruction at odds with ours)."""
+    """A regular expression; what it matches is taken out of the question (an instruction at odds
+    with ours).
+    """
     line: str | None = None
     """The answer-format line where the usual one does not fit."""
 
@@ -68,7 +73,8 @@ def read_file(path: Path) -> PeerFile:
     top = parse(decode(data, path), clip(str(path), 300))
     if not isinstance(top, dict):
         raise DataError(
-            f"{clip(str(path), 300)}: expected an object with 'dev' and 'test', found a {_type(top)}"
+            f"{clip(str(path), 300)}: expected an object with 'dev' and 'test',"
+            f" found a {_type(top)}"
         )
     found: dict[str, list[Json] | None] = {}
     for name in SPLITS:
@@ -300,7 +306,9 @@ def load(path: Path, reading: Reading, on_bad_item: OnBadItem) -> Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class PeerTask(Task):
-    """A data set of the catalogue, read from the package's file; unusable items are left out and counted."""
+    """A data set of the catalogue, read from the package's file; unusable items are left out and
+    counted.
+    """
 
     reading: Reading
 

@@ -13,5 +13,6 @@ TASK = PeerTask(
     licence="MIT (code); none stated for the data",
     source=MODELCO + "popqa.json",
     reading=Reading("f1_match", Form("span")),
-    notice="The official measure is whether an alias occurs in the output; the score's `why` has it.",
+    notice="The official measure is whether an alias occurs in the output;"
+    " the score's `why` has it.",
 )

@@ -13,5 +13,6 @@ TASK = PeerTask(
     licence="MIT",
     source=MODELCO + "pubmedqa.json",
     reading=Reading("exact_match", Form("label", ("yes", "no", "maybe"))),
-    notice="Halved by row, so only about half of test is official test; 55% of the answers are yes.",
+    notice="Halved by row, so only about half of test is official test;"
+    " 55% of the answers are yes.",
 )

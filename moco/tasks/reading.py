@@ -1,4 +1,6 @@
-"""Reads data files: bytes to text to JSON, every failure one readable message; counts what was wrong with items."""
+"""Reads data files: bytes to text to JSON, every failure one readable message; counts what was
+wrong with items.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ def decode(data: bytes, path: Path) -> str:
     except UnicodeDecodeError as problem:
         line = data.count(b"\n", 0, problem.start) + 1
         raise DataError(
-            f"{clip(str(path), 300)} is not UTF-8 text: byte {problem.start} (line {line}); save it as UTF-8"
+            f"{clip(str(path), 300)} is not UTF-8 text: byte {problem.start} (line {line});"
+            " save it as UTF-8"
         ) from None
 
 
@@ -94,7 +97,9 @@ class Tally:
         self.excluded[split] += 1
 
     def settle(self, on_bad_item: OnBadItem) -> None:
-        """Raises for the bad items of a user's file, with the first rows, unless they are to be skipped."""
+        """Raises for the bad items of a user's file, with the first rows, unless they are to be
+        skipped.
+        """
         if not self.bad or on_bad_item == "skip":
             return
         first = "; ".join(f"{place}: {reason}" for place, reason in self.bad[:SHOWN])

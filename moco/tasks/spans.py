@@ -14,7 +14,7 @@ from moco.tasks.values import DENIED, last_claim, missing
 
 
 def list_items(value: str, depth: int = 0) -> list[object] | None:
-    """The items of a list as written: brackets of any sort or none, commas, semicolons or spaces."""
+    """The items of a list: brackets of any sort or none, commas, semicolons or spaces."""
     text = value.strip().rstrip(".").strip().strip("$`").strip()
     text = re.sub(r"\\(?:left|right)(?![a-z])|\\[!,;: ]", "", latex.words(text))
     text = (
@@ -127,7 +127,9 @@ def read_words(value: str) -> Found | None:
 
 
 def extract_span(text: str, complete: bool) -> Found:
-    """The words a text gives: its last strong claim, else its last "the answer is", else its last sentence."""
+    """The words a text gives: its last strong claim, else its last "the answer is", else its last
+    sentence.
+    """
     every = claims(text)
     strong = [c for c in every if c.strong]
     found = last_claim(strong, read_span, text, closed=read_words)
@@ -186,7 +188,9 @@ def read_boxed(value: str) -> Found | None:
 
 
 def extract_math(text: str, complete: bool) -> Found:
-    """The expression a text gives: its last box or field, else its last label, else its last formula."""
+    """The expression a text gives: its last box or field, else its last label, else its last
+    formula.
+    """
     every = claims(text)
     boxed = [c for c in every if c.form in ("box", "tag", "field")]
     lines = [c for c in every if c.form == "line"]

@@ -72,7 +72,9 @@ def missing(text: str, what: str, complete: bool) -> Found:
 
 
 def read_number(value: str) -> Found | None:
-    """The number that a value is: at its start, else after its last equals sign, else the only one in it."""
+    """The number that a value is: at its start, else after its last equals sign, else the only one
+    in it.
+    """
     plain = numbers.simplify(value.strip())
     lead = _FILLER.match(plain)
     start = plain[lead.end() if lead else 0 :]
@@ -103,7 +105,9 @@ _BOLD = re.compile(r"(?:\*\*|__)([^*_\n]{1,80})(?:\*\*|__)")
 
 
 def extract_number(text: str, dressed: str, complete: bool) -> Found:
-    """The number a text gives: its last claim, else the one its last sentence with numbers comes to."""
+    """The number a text gives: its last claim, else the one its last sentence with numbers comes
+    to.
+    """
     found = last_claim(claims(text), read_number, text)
     if found is not None:
         return found

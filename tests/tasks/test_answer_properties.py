@@ -24,10 +24,12 @@ QUERIES = {
     for kind in KINDS
 }
 PIECES = (
-    "Answer:", "the answer is", "\\boxed{", "}", "{", "**", "`", "$", "\\(", "\\)", "\\frac", "\\text{", "A", "B", "(C)",
-    "a", "or", "and", "not", "is wrong", "is correct", "1", "2.5", "1/2", "1e400", "10^", "%", ",", "=", "-", "[", "]",
-    "<think>", "</think>", "<answer>", "</answer>", '{"answer": ', '"', "yes", "no", "I don't know", "\n", ".", "?", "Ｂ",
-    "答案", "①", "\u200b", "\ud800", "\x00", "####", "```", "I choose", "\\", "\\sqrt", "^", "_", "!", "\\begin{pmatrix}",
+    "Answer:", "the answer is", "\\boxed{", "}", "{", "**", "`", "$", "\\(", "\\)", "\\frac",
+    "\\text{", "A", "B", "(C)", "a", "or", "and", "not", "is wrong", "is correct", "1", "2.5",
+    "1/2", "1e400", "10^", "%", ",", "=", "-", "[", "]", "<think>", "</think>", "<answer>",
+    "</answer>", '{"answer": ', '"', "yes", "no", "I don't know", "\n", ".", "?", "Ｂ", "答案", "①",
+    "\u200b", "\ud800", "\x00", "####", "```", "I choose", "\\", "\\sqrt", "^", "_", "!",
+    "\\begin{pmatrix}",
 )  # fmt: skip
 TEXTS = st.one_of(
     st.text(max_size=200),
@@ -72,9 +74,10 @@ def test_same_is_reflexive_and_symmetric_and_clusters_partition(
 
 
 WRAPPERS = (
-    "{}", "Answer: {}", "**Answer:** {}", "**Answer: {}**", "Let me think.\n\nThe answer is {}.", "\\boxed{{{}}}",
-    "Final Answer: {}", "The final answer is **{}**", "$\\boxed{{\\text{{{}}}}}$", '{{"answer": "{}"}}',
-    "<answer>{}</answer>", "<think>The answer is E or 7.</think>\nAnswer: {}", "Some words.\n\nAnswer: {}\n", "`{}`",
+    "{}", "Answer: {}", "**Answer:** {}", "**Answer: {}**", "Let me think.\n\nThe answer is {}.",
+    "\\boxed{{{}}}", "Final Answer: {}", "The final answer is **{}**", "$\\boxed{{\\text{{{}}}}}$",
+    '{{"answer": "{}"}}', "<answer>{}</answer>",
+    "<think>The answer is E or 7.</think>\nAnswer: {}", "Some words.\n\nAnswer: {}\n", "`{}`",
     "The answer is {} because it fits.", "### Final answer\n{}", "ANSWER: {}",
 )  # fmt: skip
 

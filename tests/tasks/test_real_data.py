@@ -1,4 +1,6 @@
-"""The catalogue on the package's own files, where they have been pulled: oracle, null and wrong answers."""
+"""The catalogue on the package's own files, where they have been pulled: oracle, null and wrong
+answers.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,16 @@ from moco.types import Prediction, Sample
 OWN_CACHE = os.environ.get("XDG_CACHE_HOME", "")
 NAMES = [n for n in registry.names("task") if not n.startswith("mini")]
 SIZES = {
-    "agieval": (1156, 1156), "agieval_tiny": (40, 40), "arc_challenge": (299, 1172), "bbh": (1000, 999),
-    "bixbench": (102, 103), "blend": (1000, 1000), "chembench": (498, 500), "communitybench": (500, 500),
-    "culturalbench_hard": (613, 613), "culturebench": (2454, 2454), "gpqa_diamond": (99, 99),
-    "gpqa_extended": (273, 273), "gpqa_main": (224, 224), "gsm8k": (200, 1000), "kaleidoscope": (1000, 1000),
-    "lab_bench": (578, 578), "math": (949, 951), "medmcqa": (2091, 2092), "medqa": (636, 637), "mixeval": (250, 250),
-    "mmlu_redux": (1000, 1000), "mmluprox": (500, 500), "popqa": (1000, 1000), "pubmedqa": (500, 500),
-    "sciencemeter": (1000, 1000), "sciriff": (114, 139), "tablemwp_free_text": (375, 376),
-    "tablemwp_multiple_choice": (124, 125), "theoremqa": (400, 400), "truthfulqa": (200, 617), "wikidyk": (1000, 765),
+    "agieval": (1156, 1156), "agieval_tiny": (40, 40), "arc_challenge": (299, 1172),
+    "bbh": (1000, 999), "bixbench": (102, 103), "blend": (1000, 1000), "chembench": (498, 500),
+    "communitybench": (500, 500), "culturalbench_hard": (613, 613), "culturebench": (2454, 2454),
+    "gpqa_diamond": (99, 99), "gpqa_extended": (273, 273), "gpqa_main": (224, 224),
+    "gsm8k": (200, 1000), "kaleidoscope": (1000, 1000), "lab_bench": (578, 578),
+    "math": (949, 951), "medmcqa": (2091, 2092), "medqa": (636, 637), "mixeval": (250, 250),
+    "mmlu_redux": (1000, 1000), "mmluprox": (500, 500), "popqa": (1000, 1000),
+    "pubmedqa": (500, 500), "sciencemeter": (1000, 1000), "sciriff": (114, 139),
+    "tablemwp_free_text": (375, 376), "tablemwp_multiple_choice": (124, 125),
+    "theoremqa": (400, 400), "truthfulqa": (200, 617), "wikidyk": (1000, 765),
 }  # fmt: skip
 """Usable items of dev and test."""
 SHOWN = 40
