@@ -94,9 +94,11 @@ def rate(work: Callable[[], int]) -> Rate:
     return Rate(tokens / (time.perf_counter() - wall), tokens / (time.process_time() - cpu))
 
 
-def compare(backend: HfBackend, model: Any, load: Load, repeats: int) -> bool:
+def compare(
+    backend: HfBackend, model: Any, load: Load, repeats: int, static: Sequence[int]
+) -> bool:
     """Measure one load and print the ratio; whether the target is met."""
-    rates = {b: rate(lambda b=b: theirs(model, backend, load, b)) for b in STATIC_BATCHES}
+    rates = {b: rate(lambda b=b: theirs(model, backend, load, b)) for b in static}
     best = max(rates, key=lambda b: rates[b].wall)
     shown = ", ".join(f"{b}: {r.wall:.1f}" for b, r in rates.items())
     print(f"{load.name}: transformers tokens/s by static batch: {shown}", flush=True)
@@ -123,6 +125,7 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--static", type=int, nargs="+", default=STATIC_BATCHES)
     parser.add_argument("--load", choices=("equal", "mixed", "both"), default="both")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -138,7 +141,8 @@ def main() -> int:
                       [dice.randint(8, 256) for _ in prompts], 1.5),
     }
     chosen = loads if options.load == "both" else {options.load: loads[options.load]}
-    met = [compare(backend, model, load, options.repeats) for load in chosen.values()]
+    met = [compare(backend, model, load, options.repeats, options.static)
+           for load in chosen.values()]
     return 0 if all(met) else 1
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
+import moco
 from moco.errors import InputError, ModelFormatError
 from moco.rendering import Renderer
 from moco.types import Message
@@ -153,6 +154,53 @@ def test_bytes_of_sentencepiece_tokens(tmp_path: Path) -> None:
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     table = Renderer(tmp_path).token_bytes
     assert table == [b"", b"", b"\xf0", b"\x9f", b" hi", b" ", b"h", b"i"]
+
+
+def test_adapter_with_a_tokenizer_of_its_own_lends_its_template(tmp_path: Path) -> None:
+    folder = save_tokenizer(tmp_path / "base")
+    over = save_tokenizer(tmp_path / "adapter", template="mine: {{ messages[0].content }}")
+    (over / "config.json").unlink()
+    renderer = Renderer(folder, over=over)
+    assert renderer.decode(renderer.ids("x")) == "mine: x"
+    assert renderer.context == 77
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    assert Renderer(folder, over=bare).ids("x") == Renderer(folder).ids("x")
+
+
+def test_exchange_is_the_closed_conversation(tmp_path: Path) -> None:
+    renderer = Renderer(save_tokenizer(tmp_path / "a"))
+    ids = renderer.exchange("2+2?", "4")
+    assert renderer.decode(ids) == "user\n2+2?\nassistant\n4\n"
+    assert renderer.closer in ids
+    pair = Renderer(save_tokenizer(tmp_path / "b", template=None))
+    assert pair.exchange("2+2?", "4") == (*pair.encode("2+2?"), *pair.encode("4"))
+
+
+def test_framed_text_is_cut_to_the_limit(tmp_path: Path) -> None:
+    renderer = Renderer(save_tokenizer(tmp_path, bos=True))
+    full = renderer.framed("1 2 3 4 5 6 7 8 9 x y z")
+    assert full[0] == renderer.bos_id
+    assert renderer.framed("1 2 3 4 5 6 7 8 9 x y z", limit=4) == full[:4]
+    assert renderer.framed("1 2 3 4 5 6 7 8 9 x y z") == full
+
+
+ZOO = sorted((Path(moco.__file__).parent / "zoo" / "mini").glob("*/tokenizer.json"))
+
+
+@pytest.mark.parametrize("path", ZOO, ids=[path.parent.name for path in ZOO])
+def test_bundled_models_render_as_transformers_does(path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    theirs, renderer = AutoTokenizer.from_pretrained(path.parent), Renderer(path.parent)
+    if renderer.template is None:
+        pytest.skip("has no template")
+    for conversation in CONVERSATIONS:
+        spoken = [{"role": role, "content": content} for role, content in conversation]
+        ids = theirs.apply_chat_template(spoken, add_generation_prompt=True, enable_thinking=False)
+        assert list(renderer.ids(turns(conversation))) == list(ids["input_ids"])
+    text = "12 + 7 = 19, é😀"
+    assert renderer.decode(renderer.encode(text)) == text
 
 
 def test_needs_no_torch() -> None:

@@ -49,6 +49,9 @@ def tiny_model(kind: str, vocab_size: int = 320, seed: int = 0) -> Any:
         "gpt_neox": lambda: tf.GPTNeoXConfig(**wide),
         "gemma2": lambda: tf.Gemma2Config(**wide, num_key_value_heads=2, head_dim=8,
                                           sliding_window=6, query_pre_attn_scalar=8),
+        "gpt_oss": lambda: tf.GptOssConfig(**wide, num_key_value_heads=2, head_dim=8,
+                                           sliding_window=6, num_local_experts=2,
+                                           num_experts_per_tok=1),
         "gemma3": lambda: tf.Gemma3TextConfig(
             **{**wide, "num_hidden_layers": 4}, num_key_value_heads=2, head_dim=8, sliding_window=6,
             query_pre_attn_scalar=8,

@@ -27,6 +27,13 @@ class Rule:
     scale: float
     window: int | None
     softcap: float | None
+    sinks: Tensor | None
+    """One more score per head, that of looking at nothing."""
+
+    @property
+    def fused(self) -> bool:
+        """Whether the fused kernel knows all of it."""
+        return self.softcap is None and self.sinks is None
 
 
 def packed_attention(
@@ -40,6 +47,8 @@ def packed_attention(
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
+    s_aux: Tensor | None = None,
+    position_bias: Tensor | None = None,
     **unused: object,
 ) -> tuple[Tensor, None]:
     """Attention of the packed tokens, query [1, head, token, width] to [1, token, head, width].
@@ -47,7 +56,10 @@ def packed_attention(
     Keys and values have been written to the slots by the cache's `update`.
     """
     layer: SlotLayer = slots.layers[module.layer_idx]
-    rule = Rule(query.shape[3] ** -0.5 if scaling is None else scaling, sliding_window, softcap)
+    if position_bias is not None:
+        raise NotImplementedError("attention with a learned position bias")
+    scale = query.shape[3] ** -0.5 if scaling is None else scaling
+    rule = Rule(scale, sliding_window, softcap, s_aux)
     query_THD = query[0].transpose(0, 1)
     plan = slots.plan
     if len(plan.groups) == 1 and not plan.alone:
@@ -80,15 +92,19 @@ def _mix(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor, rule: Rule) 
     """Attention of query [row, key head, group × token, width], bias [row, 1, 1, token, key]."""
     rows, shared, queries, _ = query.shape
     groups = queries // bias.shape[3]
-    if query.device.type != "cpu" and rule.softcap is None:
+    if query.device.type != "cpu" and rule.fused:
         mask = bias[:, 0].expand(-1, groups, -1, -1).reshape(rows, 1, queries, -1)
         return F.scaled_dot_product_attention(query, keys, values, mask, scale=rule.scale)
     flat_query = (query * rule.scale).reshape(rows * shared, queries, -1)
     scores = torch.bmm(flat_query, keys.reshape(rows * shared, *keys.shape[2:]).transpose(1, 2))
     if rule.softcap is not None:
         scores = torch.tanh(scores / rule.softcap) * rule.softcap
-    scores.view(rows, shared, groups, bias.shape[3], -1).add_(bias)
-    weights = torch.softmax(scores, -1)
+    by_head = scores.view(rows, shared, groups, bias.shape[3], -1).add_(bias)
+    if rule.sinks is not None:
+        sinks = rule.sinks.to(scores.dtype).view(1, shared, groups, 1, 1)
+        by_head = torch.cat([by_head, sinks.expand(*by_head.shape[:-1], 1)], -1)
+        scores = torch.softmax(by_head, -1)[..., :-1].reshape(scores.shape)
+    weights = scores if rule.sinks is not None else torch.softmax(scores, -1)
     mixed = torch.bmm(weights, values.reshape(rows * shared, *values.shape[2:]))
     return mixed.view(rows, shared, queries, -1)
 
@@ -102,7 +118,7 @@ def _alone(alone: Alone, query_THD: Tensor, layer: SlotLayer, rule: Rule) -> Ten
     groups = heads // shared
     query = query_THD.reshape(tokens, shared, groups, size).permute(1, 2, 0, 3)
     bias = alone.bias(rule.window, query.dtype)
-    if rule.softcap is not None:
+    if not rule.fused:
         if bias is None:
             bias = torch.full((tokens, tokens), -torch.inf, dtype=query.dtype, device=query.device)
             bias = bias.triu(1)

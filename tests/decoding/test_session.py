@@ -15,7 +15,7 @@ from moco.decoding.session import Session, attach
 from moco.errors import ModelFormatError
 from tests.tiny import tiny_model
 
-KINDS = ["llama", "qwen2", "gpt2", "gpt_neox", "gemma2", "gemma3"]
+KINDS = ["llama", "qwen2", "gpt2", "gpt_neox", "gemma2", "gemma3", "gpt_oss"]
 
 
 @pytest.fixture(scope="module", params=KINDS)
