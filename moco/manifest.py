@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import platform
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moco import members
+from moco import members, paths, registry
 from moco.config import Shared
 from moco.engine.cache import digest
 from moco.types import Json
@@ -26,6 +28,7 @@ def identity(planned: Plan, data: TaskData) -> dict[str, Json]:
     return {
         "format": RUN_FORMAT,
         "method": [method.name(), method.version, method.model_dump(mode="json")],
+        "code": _own_code(type(method)),
         "task": [data.name, data.source, data.sha256],
         "dev": [s.query.id for s in data.dev],
         "test": [s.query.id for s in data.test],
@@ -40,6 +43,14 @@ def identity(planned: Plan, data: TaskData) -> dict[str, Json]:
         "on_too_long": config.on_too_long,
         "on_bad_item": config.on_bad_item,
     }
+
+
+def _own_code(cls: type) -> str:
+    """SHA-256 of the file of a user's own method, which has no version to go by; '' for ours."""
+    file = inspect.getsourcefile(cls)
+    if file is None or not cls.__module__.startswith(registry.USER_PREFIX):
+        return ""
+    return paths.sha256_of(Path(file))
 
 
 def run_digest(planned: Plan, data: TaskData) -> str:

@@ -6,6 +6,7 @@ import keyword
 import re
 from pathlib import Path
 
+from moco import paths
 from moco.errors import InputError, UnknownNameError, clip
 from moco.store.run_dir import friendly
 
@@ -44,8 +45,9 @@ class {cls}(Method[dict[str, str]]):
         found = []
         for query, texts in zip(queries, zip(*answers, strict=True), strict=True):
             words = [len(g.text.split()) for g in texts]
-            rank = [(n >= self.min_words, n, name == best) for n, name in zip(words, pool.names)]
-            chosen = max(range(len(texts)), key=rank.__getitem__)
+            rank = [(n >= self.min_words, n) for n in words]
+            ties = [i for i in range(len(texts)) if rank[i] == max(rank)]
+            chosen = next((i for i in ties if pool.names[i] == best), ties[0])
             winner = texts[chosen]
             found.append(Prediction(query.id, winner.text, (pool.names[chosen],), winner.stop))
         return found
@@ -56,6 +58,7 @@ TASK = '''"""A data set of one's own."""
 from dataclasses import dataclass
 from pathlib import Path
 
+from moco.engine.cache import digest
 from moco.prompts import plain
 from moco.tasks.base import Dataset, Task
 from moco.types import Sample
@@ -76,7 +79,7 @@ class _Task(Task):
             Sample(plain(f"{name}-{{i}}", question, "choice", choices=choices), (answer,))
             for i, (question, choices, answer) in enumerate(ROWS)
         )
-        return Dataset(dev=samples[:2], test=samples[2:], sha256="{name}-1")
+        return Dataset(dev=samples[:2], test=samples[2:], sha256=digest(ROWS))
 
 
 TASK = _Task(name="{name}", title="{name}", scorer="choice", kinds=("choice",))
@@ -99,9 +102,8 @@ def write(kind: str, name: str, folder: Path) -> tuple[Path, str]:
     path = folder / f"{name}.py"
     cls = "".join(part.capitalize() for part in name.split("_"))
     text = METHOD.format(cls=cls) if kind == "method" else TASK.format(name=name)
-    try:
-        with friendly(folder.absolute()), path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except InputError:
-        raise
+    if paths.present(path):
+        raise InputError(f"{path.name}: exists already; choose another name or remove it")
+    with friendly(folder.absolute()):
+        path.write_text(text, encoding="utf-8")
     return path, f"./{path.name}:{cls if kind == 'method' else 'TASK'}"

@@ -22,7 +22,8 @@ def call(app: typer.Typer, arguments: list[str]) -> int:
     else:
         sys.excepthook = terminal.fault
     try:
-        code = app(args=arguments, prog_name="moco", standalone_mode=False)
+        command = typer.main.get_command(app)  # calling the app would replace our excepthook
+        code = command.main(args=arguments, prog_name="moco", standalone_mode=False)
     except KeyboardInterrupt:
         code = STOPPED
     except BrokenPipeError:

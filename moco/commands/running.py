@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from moco import inputs, viability
-from moco import runner
+from moco import inputs, runner, viability
 from moco import study as studies
 from moco.access import Problem
 from moco.commands import terminal
