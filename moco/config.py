@@ -265,9 +265,9 @@ def _check_size(value: Any) -> None:
 
 def read_file(path: Path) -> dict[str, Any]:
     """A config file's top-level mapping."""
-    if path.is_dir():
-        raise ConfigError(f"{path}: is a folder, not a config file")
     try:
+        if path.is_dir():
+            raise ConfigError(f"{clip(str(path), 300)}: is a folder, not a config file")
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:

@@ -28,6 +28,15 @@ def cache_dir() -> Path:
     return base / "moco"
 
 
+def present(path: Path) -> bool:
+    """Whether a path exists; False also for names that no file system takes."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def disk_errors(what: str) -> Iterator[None]:
     """Turns a full disk, a missing permission and the like into one `EnvironmentProblem`."""

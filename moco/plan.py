@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from moco import access, config, members, registry, sources
+from moco import access, config, members, paths, registry, sources
 from moco.access import Problem
 from moco.config import RunConfig, Shared, TaskConfig
 from moco.errors import ConfigError, DataError, PromptTooLongError, RequirementError, clip
@@ -183,7 +183,7 @@ def task_entry(run: RunConfig, *, files: bool = True) -> Task | None:
     task = config.task_config(run.task)
     if task.path:
         path = Path(task.path).expanduser()
-        if not path.exists():
+        if not paths.present(path):
             raise DataError(f"task.path: {clip(str(path), 300)}: no such file or folder")
         return None
     entry: Task = registry.load("task", task.name, files=files)

@@ -64,9 +64,7 @@ def write_config(
     return path
 
 
-def call(
-    capsys: pytest.CaptureFixture[str], *arguments: str | Path
-) -> tuple[int, str, str]:
+def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
     """(exit code, standard output, standard error) of a command line."""
     capsys.readouterr()
     code = main([str(a) for a in arguments])

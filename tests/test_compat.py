@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scripted
 
 from moco import compat, compat_keys, inputs, plan
 from moco.config import RunConfig, TaskConfig
 from moco.errors import ConfigError, InputError, MocoError, UnknownNameError
-import scripted
 
 GENERIC = [
     "max_response_length", "temperature", "top_p", "batch_size", "big_model_mode", "load_in_8bit",
@@ -19,8 +19,13 @@ GENERIC = [
 OWN = {
     "single_model": [],
     "api_nudging": [
-        "gamma", "base_model_id", "nudging_model_id", "use_kv_cache", "search_gamma",
-        "search_nudging", "do_sample",
+        "gamma",
+        "base_model_id",
+        "nudging_model_id",
+        "use_kv_cache",
+        "search_gamma",
+        "search_nudging",
+        "do_sample",
     ],
     "api_cascade": ["mode", "percentage"],
     "text_majority_vote": ["tie"],

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scripted
 
 from moco import registry, sources
 from moco.engine.cache import Cache
 from moco.store import records
 from moco.store.run_dir import RunDir
-import scripted
 
 SECRET = "S3cr3t" * 400
 """A long value; no message may repeat it as a whole."""
@@ -44,9 +44,7 @@ def nothing_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "resolve", resolves)
 
 
-def refused(
-    capsys: pytest.CaptureFixture[str], *arguments: str | Path, code: int = 2
-) -> str:
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path, code: int = 2) -> str:
     """The message of a command that must fail, checked for length, echo and time."""
     start = time.process_time()
     given, out, err = scripted.call(capsys, *arguments)
@@ -87,9 +85,7 @@ FILES: dict[str, tuple[str | bytes, str]] = {
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("command", ["run", "check", "study"])
 @pytest.mark.usefixtures("nothing_loads")
-def test_files(
-    name: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_files(name: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content, expected = FILES[name]
     path = scripted.write_config(tmp_path, content)
     text = refused(capsys, command, path)
@@ -191,9 +187,7 @@ DATA: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize("name", DATA)
 @pytest.mark.parametrize("command", ["run", "check"])
 @pytest.mark.usefixtures("nothing_loads")
-def test_data(
-    name: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_data(name: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content, expected = DATA[name]
     config = scripted.run_config(tmp_path)
     (tmp_path / "quiz.jsonl").write_bytes(content)

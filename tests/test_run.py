@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scripted
 
 from moco import runner
 from moco.config import RunConfig, parse
 from moco.errors import EnvironmentProblem
 from moco.report.report import Report
-import scripted
 
 
 @pytest.fixture

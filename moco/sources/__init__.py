@@ -69,7 +69,7 @@ def zoo_dir() -> Path:
 
 def _plain(ref: str) -> Path:
     path = Path(ref).expanduser()
-    if path.exists():
+    if paths.present(path):
         return path.absolute()
     scheme = re.match(r"([A-Za-z][\w+.-]*)://", ref)
     if scheme:
