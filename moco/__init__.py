@@ -1,10 +1,10 @@
 """Model collaboration: several language models solve a task together.
 
-    import moco
+import moco
 
-    report = moco.run(moco.RunConfig(method="majority_vote", task="mini", pool="zoo://mini"))
-    with moco.Pool.open(["zoo://mini/facts", "zoo://mini/words"]) as pool:
-        print(pool.ask_all([moco.Query("1", "What is the capital of France?")]))
+report = moco.run(moco.RunConfig(method="majority_vote", task="mini", pool="zoo://mini"))
+with moco.Pool.open(["zoo://mini/facts", "zoo://mini/words"]) as pool:
+    print(pool.ask_all([moco.Query("1", "What is the capital of France?")]))
 """
 
 from __future__ import annotations

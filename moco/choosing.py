@@ -38,7 +38,8 @@ def by_text(text: str, labels: Sequence[str], *, retry: bool = False) -> Choice:
     if whole is None:
         leading = re.match(rf"({escaped})[.):]\s", first)
         chosen = re.search(
-            rf"\b(?:choose|pick|select|best(?: \w+)? is)\s+(?:model\s+|option\s+|answer\s+)?({escaped})\b",
+            rf"\b(?:choose|pick|select|best(?: \w+)? is)\s+"
+            rf"(?:(?:model|option|answer)\s+)?({escaped})\b",
             first,
             re.IGNORECASE,
         )

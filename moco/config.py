@@ -1,8 +1,5 @@
 """The run and study configuration: typed, strict, every unknown key an error with the nearest
-known one.
-
-`read` takes YAML or JSON, in our form or the peer's, with `key=value` overrides; nothing is loaded
-or downloaded.
+known one. `moco.inputs` reads it from a file.
 """
 
 from __future__ import annotations
@@ -10,18 +7,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from moco.documents import parse_yaml
 from moco.errors import ConfigError, clip, nearest
 from moco.types import AnswerKind, Json
-
-MAX_BYTES = 1_000_000
-MAX_DEPTH = 30
-MAX_NODES = 100_000
 
 Name = Annotated[str, Field(min_length=1, max_length=300)]
 
@@ -195,104 +187,6 @@ def memory_bytes(value: str | int | None) -> int | None:
     if not 0 < number < math.inf:
         raise ConfigError(f"engine.memory: '{clip(value)}' is no size; write bytes, or like 8GB")
     return int(number * factor)
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses duplicate keys."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-    seen = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str):
-            raise ConfigError(
-                f"line {key_node.start_mark.line + 1}: a key must be text, not {clip(repr(key))}"
-            )
-        if key in seen:
-            raise ConfigError(
-                f"line {key_node.start_mark.line + 1}: the key '{clip(key)}' stands twice"
-            )
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def parse_yaml(text: str) -> Any:
-    """A YAML (or JSON) document as plain values; depth, size and aliases are bounded."""
-    depth = nodes = 0
-    try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            nodes += 1
-            if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
-                depth += 1
-            elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
-                depth -= 1
-            if depth > MAX_DEPTH:
-                line = event.start_mark.line + 1 if event.start_mark else "?"
-                raise ConfigError(f"line {line}: nested deeper than {MAX_DEPTH} levels")
-            if nodes > MAX_NODES:
-                raise ConfigError(f"more than {MAX_NODES:,} values; this is no configuration")
-        value = yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigError(
-            f"{where}not valid YAML: {clip(error.problem or str(error), 200)}"
-        ) from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigError(f"not valid YAML: {clip(str(error), 200)}") from error
-    _check_size(value)
-    return value
-
-
-def _check_size(value: Any) -> None:
-    """Refuse values that aliases blow up: each use of an alias counts as if it were written out."""
-    nodes = 0
-    stack = [(value, 0)]
-    while stack:
-        here, depth = stack.pop()
-        nodes += 1
-        if nodes > MAX_NODES or depth > MAX_DEPTH:
-            raise ConfigError(
-                "its aliases (*name) expand to too many or too deep values; write it out"
-            )
-        below = here.values() if isinstance(here, dict) else here if isinstance(here, list) else ()
-        stack += [(item, depth + 1) for item in below]
-
-
-def read_file(path: Path) -> dict[str, Any]:
-    """A config file's top-level mapping."""
-    try:
-        if path.is_dir():
-            raise ConfigError(f"{clip(str(path), 300)}: is a folder, not a config file")
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise ConfigError(f"{clip(str(path), 300)}: no such file") from None
-    except OSError as error:
-        raise ConfigError(f"{clip(str(path), 300)}: cannot be read: {error.strerror}") from error
-    if len(raw) > MAX_BYTES:
-        raise ConfigError(f"{path}: larger than {MAX_BYTES:,} bytes; this is no configuration")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not a UTF-8 text file (byte {error.start})") from error
-    if "\0" in text:
-        raise ConfigError(f"{path}: a binary file, not a configuration")
-    try:
-        data = parse_yaml(text)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    if data is None:
-        raise ConfigError(f"{path}: is empty; see examples/ for a configuration")
-    if not isinstance(data, dict):
-        raise ConfigError(
-            f"{path}: the top level must be a mapping of keys, not {type(data).__name__}"
-        )
-    return data
 
 
 def override(data: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:

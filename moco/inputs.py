@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from moco import compat, config
+from moco import compat, config, documents
 from moco.config import RunConfig, StudyConfig
 from moco.errors import ConfigError, clip, nearest
 
@@ -19,7 +19,7 @@ def read(path: Path, changes: Sequence[str] = ()) -> RunConfig | StudyConfig:
     In the peer's form a change of one of its own keys is made before the translation, any other
     change after it.
     """
-    data = config.read_file(path)
+    data = documents.read_file(path)
     where = clip(str(path), 300)
     if compat.is_peer(data):
         own = [c for c in changes if compat.owns(c)]

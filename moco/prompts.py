@@ -145,8 +145,8 @@ def with_candidates(
     low, high = 0, longest
     if spare(build(low)) < 0:
         raise PromptTooLongError(
-            f"query '{query.id}': the question and instruction alone do not fit the context with room for the answer;"
-            " lower sampling.max_tokens or use a model with a longer context"
+            f"query '{query.id}': the question and instruction alone do not fit the context with"
+            " room for the answer; lower sampling.max_tokens or use a model with a longer context"
         )
     while high - low > 1:
         middle = (low + high) // 2

@@ -104,7 +104,12 @@ def _registers(kind: RegistryKind) -> Callable[[type], bool]:
         from moco.methods.base import Method as Base
     else:
         from moco.scorers.base import Scorer as Base  # type: ignore[assignment]
-    return lambda value: issubclass(value, Base) and value.__name__.isidentifier() and value.__name__[0] != "_"
+
+    def registers(value: type) -> bool:
+        name = value.__name__
+        return issubclass(value, Base) and name.isidentifier() and not name.startswith("_")
+
+    return registers
 
 
 def in_module(module: str, file: str, attribute: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from moco import config, plan
+from moco import config, documents, plan
 from moco.analysis import stats
 from moco.config import RunConfig
 from moco.errors import DataError, clip
@@ -28,7 +28,9 @@ def regrade(folder: Path) -> Regraded:
 
     DataError where predictions are missing or the task's data is not on this machine.
     """
-    run: RunConfig = config.parse(RunConfig, config.read_file(folder / "config.yaml"), str(folder))
+    run: RunConfig = config.parse(
+        RunConfig, documents.read_file(folder / "config.yaml"), str(folder)
+    )
     data = plan.load_task(run, plan.task_entry(run, files=False), pull=False)
     where = clip(str(folder), 300)
     if data is None:

@@ -62,7 +62,9 @@ class Renderer:
     """
 
     def __init__(
-        self, folder: Path, template_options: Mapping[str, Json] = TEMPLATE_OPTIONS,
+        self,
+        folder: Path,
+        template_options: Mapping[str, Json] = TEMPLATE_OPTIONS,
         over: Path | None = None,
     ) -> None:
         self.folder = Path(folder)

@@ -49,7 +49,8 @@ def page(name: str) -> str:
     """One method's page."""
     cls: type[Method[Any]] = registry.load("method", name)
     rows = [
-        f"| `{key}` | {_cell(entry['type'])} | `{entry['default']}` | {_cell(entry['description'])} |"
+        f"| `{key}` | {_cell(entry['type'])} | `{entry['default']}` |"
+        f" {_cell(entry['description'])} |"
         for key, entry in hyperparameters(cls).items()
     ]
     example = (ROOT / "examples" / f"{name}.yaml").read_text()

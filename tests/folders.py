@@ -20,8 +20,8 @@ def save_model(folder: Path, kind: str = "llama", seed: int = 0, vocab_size: int
     tokenizer = tiny.byte_tokenizer(vocab_size)
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {
-        "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "pad_token": "<|end|>",
-        "model_max_length": 512, "chat_template": TEMPLATE,
+        "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>",
+        "pad_token": "<|end|>", "model_max_length": 512, "chat_template": TEMPLATE,
     }  # fmt: skip
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     ends = {"eos_token_id": [tokenizer.token_to_id("<|im_end|>"), tokenizer.token_to_id("<|end|>")]}

@@ -35,8 +35,12 @@ def turns(conversation: list[tuple[str, str]]) -> tuple[Message, ...]:
 def save_tokenizer(folder: Path, template: object = CHATML, bos: bool = False) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     byte_tokenizer(bos=bos).save(str(folder / "tokenizer.json"))
-    settings = {"eos_token": "<|end|>", "bos_token": "<|im_start|>", "chat_template": template,
-                "tokenizer_class": "PreTrainedTokenizerFast"}
+    settings = {
+        "eos_token": "<|end|>",
+        "bos_token": "<|im_start|>",
+        "chat_template": template,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     (folder / "config.json").write_text('{"max_position_embeddings": 77, "model_type": "llama"}')
     return folder
@@ -96,15 +100,19 @@ def test_named_templates_and_template_file(tmp_path: Path) -> None:
     assert Renderer(folder).decode(Renderer(folder).ids("x")) == "file"
 
 
-@pytest.mark.parametrize("template", [
-    "{{ raise_exception('roles must alternate') }}",
-    "{{ messages[0].nothing.more }}",
-    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-    "{{ cycler.__init__.__globals__.os.system('touch owned') }}",
-    "{% for i in range(99999) %}{% for j in range(9999) %}{{ 'x' * 1000 }}{% endfor %}{% endfor %}",
-    "{{ 'x' * 10**10 }}",
-    "{{ 9**9**9**9 }}",
-])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ raise_exception('roles must alternate') }}",
+        "{{ messages[0].nothing.more }}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ cycler.__init__.__globals__.os.system('touch owned') }}",
+        "{% for i in range(99999) %}{% for j in range(9999) %}{{ 'x' * 1000 }}"
+        "{% endfor %}{% endfor %}",
+        "{{ 'x' * 10**10 }}",
+        "{{ 9**9**9**9 }}",
+    ],
+)
 def test_bad_template_is_an_input_error(tmp_path: Path, template: str) -> None:
     renderer = Renderer(save_tokenizer(tmp_path, template=template))
     with pytest.raises(InputError, match="chat template"):

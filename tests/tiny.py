@@ -19,7 +19,9 @@ def byte_tokenizer(vocab_size: int = 320, bos: bool = False) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(THINK), special_tokens=SPECIALS, show_progress=False,
+        vocab_size=vocab_size - len(THINK),
+        special_tokens=SPECIALS,
+        show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator([WORDS * 4], trainer)
@@ -37,29 +39,56 @@ def tiny_model(kind: str, vocab_size: int = 320, seed: int = 0) -> Any:
     import torch
     import transformers as tf
 
-    common = {"vocab_size": vocab_size, "max_position_embeddings": 512, "bos_token_id": 1,
-              "eos_token_id": 0, "pad_token_id": 0}
-    wide = {**common, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-            "num_attention_heads": 4, "initializer_range": 0.3}
+    common = {
+        "vocab_size": vocab_size,
+        "max_position_embeddings": 512,
+        "bos_token_id": 1,
+        "eos_token_id": 0,
+        "pad_token_id": 0,
+    }
+    wide = {
+        **common,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "initializer_range": 0.3,
+    }
     configs = {
         "llama": lambda: tf.LlamaConfig(**wide, num_key_value_heads=2, tie_word_embeddings=True),
         "qwen2": lambda: tf.Qwen2Config(**wide, num_key_value_heads=1),
-        "gpt2": lambda: tf.GPT2Config(**common, n_embd=32, n_layer=2, n_head=4, n_positions=512,
-                                      initializer_range=0.3),
+        "gpt2": lambda: tf.GPT2Config(
+            **common, n_embd=32, n_layer=2, n_head=4, n_positions=512, initializer_range=0.3
+        ),
         "gpt_neox": lambda: tf.GPTNeoXConfig(**wide),
-        "gemma2": lambda: tf.Gemma2Config(**wide, num_key_value_heads=2, head_dim=8,
-                                          sliding_window=6, query_pre_attn_scalar=8),
-        "gpt_oss": lambda: tf.GptOssConfig(**wide, num_key_value_heads=2, head_dim=8,
-                                           sliding_window=6, num_local_experts=2,
-                                           num_experts_per_tok=1),
+        "gemma2": lambda: tf.Gemma2Config(
+            **wide, num_key_value_heads=2, head_dim=8, sliding_window=6, query_pre_attn_scalar=8
+        ),
+        "gpt_oss": lambda: tf.GptOssConfig(
+            **wide,
+            num_key_value_heads=2,
+            head_dim=8,
+            sliding_window=6,
+            num_local_experts=2,
+            num_experts_per_tok=1,
+        ),
         "gemma3": lambda: tf.Gemma3TextConfig(
-            **{**wide, "num_hidden_layers": 4}, num_key_value_heads=2, head_dim=8, sliding_window=6,
+            **{**wide, "num_hidden_layers": 4},
+            num_key_value_heads=2,
+            head_dim=8,
+            sliding_window=6,
             query_pre_attn_scalar=8,
-            layer_types=["sliding_attention", "sliding_attention", "full_attention",
-                         "sliding_attention"]),
+            layer_types=[
+                "sliding_attention",
+                "sliding_attention",
+                "full_attention",
+                "sliding_attention",
+            ],
+        ),
     }
     torch.manual_seed(seed)
     return tf.AutoModelForCausalLM.from_config(configs[kind](), attn_implementation="eager").eval()
+
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -71,8 +100,11 @@ def tiny_folder(folder: Path, kind: str = "llama", seed: int = 0) -> Path:
     """A model folder with a tiny causal model, a byte-level tokenizer and a chat template."""
     tiny_model(kind, seed=seed).save_pretrained(folder)
     byte_tokenizer().save(str(folder / "tokenizer.json"))
-    settings = {"eos_token": "<|end|>", "chat_template": CHATML,
-                "tokenizer_class": "PreTrainedTokenizerFast"}
+    settings = {
+        "eos_token": "<|end|>",
+        "chat_template": CHATML,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return folder
 

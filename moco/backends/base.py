@@ -122,7 +122,7 @@ class Likelihood:
     logprobs: tuple[float, ...]
     greedy: bool
     """Whether greedy decoding would have produced the continuation."""
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
 
     @property
     def total(self) -> float:
@@ -135,7 +135,7 @@ class Vector:
     """An embedding or hidden state, shape [width], with its cost."""
 
     values: np.ndarray
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
 
 
 class Backend(Protocol):

@@ -71,9 +71,8 @@ class FakeBackend:
         options, prompt = row.spec.options, last_user(row.request.prompt)
         if "fails_on" in options and re.search(options["fails_on"], prompt):
             return None
-        rule = next(
-            (r for r in options.get("rules", ()) if re.search(r["match"], prompt, re.DOTALL)), {}
-        )
+        rules: list[dict[str, Any]] = list(options.get("rules", ()))
+        rule = next((r for r in rules if re.search(r["match"], prompt, re.DOTALL)), {})
         reply: Any = rule.get("reply", options.get("reply", "Answer: A"))
         if isinstance(reply, list):
             random = row.request.sampling.temperature > 0
@@ -81,7 +80,7 @@ class FakeBackend:
         words = str(reply).split()[: row.request.sampling.max_tokens]
         text = str(reply) if len(words) == len(str(reply).split()) else " ".join(words)
         stop: Literal["eos", "length"] = "eos" if text == str(reply) else "length"
-        each = float(rule.get("logprob", options.get("logprob", -0.1)))
+        each = float(rule.get("logprob") or options.get("logprob") or -0.1)
         usage = Usage(len(prompt.split()), len(words), len(prompt.split()) + len(words))
         return Generation(text, stop, usage, logprobs=(each,) * max(len(words), 1))
 

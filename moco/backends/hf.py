@@ -38,7 +38,10 @@ class HfBackend:
     """
 
     def __init__(
-        self, spec: ModelSpec, device: str = "cpu", max_batch_tokens: int = 65536,
+        self,
+        spec: ModelSpec,
+        device: str = "cpu",
+        max_batch_tokens: int = 65536,
         max_rows: int | None = None,
     ) -> None:
         self.device = _device(device)

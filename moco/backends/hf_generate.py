@@ -103,10 +103,9 @@ class Generator:
                 f"{sampling.max_tokens} does not fit its context of {renderer.context}: "
                 f"{clip(str(request.prompt))}"
             )
-        thinking = (
-            renderer.decode(prompt[-4:]).rstrip().endswith(OPEN)
-            or request.prefix.rfind(OPEN) > request.prefix.rfind(CLOSE)
-        )
+        thinking = renderer.decode(prompt[-4:]).rstrip().endswith(OPEN) or request.prefix.rfind(
+            OPEN
+        ) > request.prefix.rfind(CLOSE)
         self.waiting.append(Live(row, prompt, renderer, AnswerText(sampling.stop, thinking)))
 
     def _admit(self) -> None:
@@ -182,10 +181,13 @@ class Generator:
         for live in self.live:
             if live.logprobs and not live.logprobs[-1] > -torch.inf:
                 self.session.free(live.handle, wipe=True)
-                self.feed.failed(live.row, ModelFormatError(
-                    f"model '{live.row.spec.name}' gave numbers that are not finite; "
-                    "try dtype float32 or bfloat16"
-                ))
+                self.feed.failed(
+                    live.row,
+                    ModelFormatError(
+                        f"model '{live.row.spec.name}' gave numbers that are not finite; "
+                        "try dtype float32 or bfloat16"
+                    ),
+                )
             elif live.stop is not None:
                 self.session.free(live.handle)
                 self._deliver(live)
@@ -202,13 +204,22 @@ class Generator:
             self.feed.token(live.row, rest)
         reasoning, text = live.text.split()
         usage = Usage(
-            prompt_tokens=len(live.prompt), generated_tokens=len(live.ids),
-            positions=live.positions, flops=self.backend.flops(live.positions),
+            prompt_tokens=len(live.prompt),
+            generated_tokens=len(live.ids),
+            positions=live.positions,
+            flops=self.backend.flops(live.positions),
             seconds=live.seconds,
         )
         assert live.stop is not None
-        self.feed.done(live.row, Generation(
-            text=text, stop="length" if live.text.unclosed else live.stop, usage=usage,
-            logprobs=tuple(live.logprobs), token_ids=tuple(live.ids), top=tuple(live.top),
-            reasoning=reasoning,
-        ))
+        self.feed.done(
+            live.row,
+            Generation(
+                text=text,
+                stop="length" if live.text.unclosed else live.stop,
+                usage=usage,
+                logprobs=tuple(live.logprobs),
+                token_ids=tuple(live.ids),
+                top=tuple(live.top),
+                reasoning=reasoning,
+            ),
+        )

@@ -69,14 +69,18 @@ def _from_folder(folder: Path, kind: Kind, dtype: str) -> Any:
     if dtype not in (*DTYPES, "auto"):
         raise ModelFormatError(f"unknown dtype '{dtype}': use {', '.join(DTYPES)} or auto")
     loaders = {
-        "causal": transformers.AutoModelForCausalLM, "encoder": transformers.AutoModel,
+        "causal": transformers.AutoModelForCausalLM,
+        "encoder": transformers.AutoModel,
         "reward": transformers.AutoModelForSequenceClassification,
     }
     try:
         with _quiet():
             return loaders[kind].from_pretrained(
-                folder, dtype=DTYPES.get(dtype, "auto"), use_safetensors=True,
-                trust_remote_code=False, local_files_only=True,
+                folder,
+                dtype=DTYPES.get(dtype, "auto"),
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
                 attn_implementation="eager" if kind == "causal" else "sdpa",
             )
     except (ValueError, KeyError, OSError, RuntimeError) as error:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from moco.backends.base import Likelihood, ModelSpec, Pair
-from moco.decoding.sampling import logprobs_of
+from moco.decoding.sampling import argmax, logprobs_of
 from moco.decoding.session import Session
 from moco.errors import PromptTooLongError, clip
 from moco.types import Usage
@@ -36,8 +36,9 @@ class Item:
     context: tuple[int, ...]
     """Prompt and prefix."""
     judged: tuple[int, ...]
-    logits: list[Tensor] = field(default_factory=list)
-    """Logits before each judged token, in pieces."""
+    logprobs: list[float] = field(default_factory=list)
+    greedy: bool = True
+    """Whether every token judged so far was the likeliest."""
     positions: int = 0
 
     @property
@@ -129,54 +130,75 @@ class Scorer:
         self._read_trunks(session, batch)
         self._read_rest(session, batch)
         items = [item for group in batch for item in group.items]
-        judged = [item for item in items if item.judged]
-        if judged:
-            logits_NV = torch.cat([piece for item in judged for piece in item.logits])
-            ids = [i for item in judged for i in item.judged]
-            ids_N = torch.tensor(ids, device=logits_NV.device)
-            logprobs = logprobs_of(logits_NV, ids_N).tolist()
-            best = (logits_NV.argmax(-1) == ids_N).tolist()
         share = (time.perf_counter() - start) / max(1, session.positions - before)
-        first = 0
         for item in items:
-            last = first + len(item.judged)
-            found[item.index] = Likelihood(
-                tuple(logprobs[first:last]) if item.judged else (),
-                all(best[first:last]) if item.judged else True,
-                Usage(
-                    prompt_tokens=len(item.context), positions=item.positions,
-                    flops=self.backend.flops(item.positions), seconds=share * item.positions,
-                ),
+            usage = Usage(
+                prompt_tokens=len(item.context), positions=item.positions,
+                flops=self.backend.flops(item.positions), seconds=share * item.positions,
             )
-            first = last
-            item.logits.clear()
+            found[item.index] = Likelihood(tuple(item.logprobs), item.greedy, usage)
 
     def _read_trunks(self, session: Session, batch: list[Shared]) -> None:
         """Read what each group shares; its last position may already judge first tokens."""
         logits_NV = session.extend([g.handle for g in batch], [g.trunk for g in batch]).logits_NV
-        for group, logits_V in zip(batch, logits_NV, strict=True):
+        judging: list[Item] = []
+        places: list[int] = []
+        for place, group in enumerate(batch):
             group.items[0].positions += len(group.trunk)
-            for item in group.items:
-                if len(item.context) == len(group.trunk) and item.judged:
-                    item.logits.append(logits_V[None])
+            found = [i for i in group.items if len(i.context) == len(group.trunk) and i.judged]
+            judging += found
+            places += [place] * len(found)
+        if judging:
+            _judge(logits_NV[places], judging, [1] * len(judging))
 
     def _read_rest(self, session: Session, batch: list[Shared]) -> None:
-        """Fork the trunks and read what is left of each item, keeping what judges its tokens."""
-        rows, chunks, keep, owners = [], [], [], []
+        """Fork the trunks and read what is left of each item, judging its tokens on the way."""
+        rest: list[tuple[int, Item, tuple[int, ...]]] = []
         for group in batch:
             left = [item for item in group.items if len(item.read) > len(group.trunk)]
             handles = [group.handle, *session.fork(group.handle, len(left) - 1)] if left else []
             for item, handle in zip(left, handles, strict=True):
-                rows.append(handle)
-                chunks.append(item.read[len(group.trunk) :])
-                keep.append(len(item.judged) - len(item.logits))
-                owners.append(item)
-                item.positions += len(chunks[-1])
+                rest.append((handle, item, item.read[len(group.trunk) :]))
+                item.positions += len(rest[-1][2])
             if not left:
                 session.free(group.handle)
-        if rows:
-            logits_NV = session.extend(rows, chunks, keep).logits_NV
-            for item, piece in zip(owners, torch.split(logits_NV, keep), strict=True):
-                item.logits.append(piece)
-            for row in rows:
-                session.free(row)
+        while rest:
+            rest = self._read_round(session, rest)
+
+    def _read_round(
+        self, session: Session, rest: list[tuple[int, Item, tuple[int, ...]]]
+    ) -> list[tuple[int, Item, tuple[int, ...]]]:
+        """Read on until each row has judged its share of the positions; what is left then."""
+        limit = max(1, KEPT_POSITIONS // len(rest))
+        chunks, keep, later = [], [], []
+        for handle, item, ids in rest:
+            wanted = len(item.judged) - len(item.logprobs)
+            end = len(ids) - wanted + min(wanted, limit)
+            chunks.append(ids[:end])
+            keep.append(min(wanted, limit))
+            if end < len(ids):
+                later.append((handle, item, ids[end:]))
+        handles = [handle for handle, _, _ in rest]
+        logits_NV = session.extend(handles, chunks, keep).logits_NV
+        _judge(logits_NV, [item for _, item, _ in rest], keep)
+        staying = {handle for handle, _, _ in later}
+        for handle in handles:
+            if handle not in staying:
+                session.free(handle)
+        return later
+
+
+def _judge(logits_NV: Tensor, items: Sequence[Item], counts: Sequence[int]) -> None:
+    """Take the next `counts` judged tokens of each item from the logits, in order."""
+    ids = [
+        token for item, count in zip(items, counts, strict=True)
+        for token in item.judged[len(item.logprobs) : len(item.logprobs) + count]
+    ]
+    ids_N = torch.tensor(ids, device=logits_NV.device)
+    logprobs = logprobs_of(logits_NV, ids_N).tolist()
+    best = (argmax(logits_NV) == ids_N).tolist()
+    first = 0
+    for item, count in zip(items, counts, strict=True):
+        item.logprobs += logprobs[first : first + count]
+        item.greedy = item.greedy and all(best[first : first + count])
+        first += count

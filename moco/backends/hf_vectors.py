@@ -24,8 +24,10 @@ PASS_TOKENS = 4096
 
 
 POOLING_KEYS = {
-    "pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max", "pooling_mode_lasttoken": "last",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_lasttoken": "last",
 }
 
 
@@ -87,7 +89,10 @@ def encode_texts(backend: HfBackend, texts: Sequence[str]) -> list[Vector]:
 
 
 def mean_states(
-    backend: HfBackend, spec: ModelSpec, texts: Sequence[str], at: Literal["last", "mean"],
+    backend: HfBackend,
+    spec: ModelSpec,
+    texts: Sequence[str],
+    at: Literal["last", "mean"],
     normalize: bool,
 ) -> list[Vector]:
     """Final hidden states of a causal model over each text: the last token's, or the mean.
@@ -154,9 +159,7 @@ def reward_pairs(backend: HfBackend, pairs: Sequence[Pair]) -> list[tuple[float,
     return [found[index] for index in range(len(pairs))]
 
 
-def padded(
-    sequences: Sequence[Sequence[int]], device: str, pad: int = 0
-) -> tuple[Tensor, Tensor]:
+def padded(sequences: Sequence[Sequence[int]], device: str, pad: int = 0) -> tuple[Tensor, Tensor]:
     """(ids, mask), each [sequence, token], padded on the right."""
     length = max(map(len, sequences))
     ids = [[*ids, *[pad] * (length - len(ids))] for ids in sequences]
@@ -192,5 +195,6 @@ def _unused(batch: Sequence[Sequence[int]]) -> int:
 
 
 def _usage(backend: HfBackend, tokens: int, share: float) -> Usage:
-    return Usage(prompt_tokens=tokens, positions=tokens, flops=backend.flops(tokens),
-                 seconds=share * tokens)
+    return Usage(
+        prompt_tokens=tokens, positions=tokens, flops=backend.flops(tokens), seconds=share * tokens
+    )

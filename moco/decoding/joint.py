@@ -9,8 +9,7 @@ Every token is read once per member; only rolled-back tokens are read again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,80 +17,18 @@ from torch import Tensor
 
 from moco.backends.base import ModelSpec
 from moco.decoding import sampling
+from moco.decoding.lines import Line, Mark, Own, Voice, boundary, cost, spans
 from moco.decoding.session import Session
 from moco.decoding.text import AnswerText
 from moco.engine.jobs import JointRow
 from moco.errors import Cancelled, InputError
-from moco.types import Generation, Json, Stop, Usage
+from moco.types import Generation, Json, Stop
 
 if TYPE_CHECKING:
     from moco.backends.hf import HfBackend
     from moco.methods.base import JointMethod
-    from moco.rendering import Renderer
 
 Done = Callable[[int, Generation], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """One member as the session uses it; members on one base share its `session`."""
-
-    name: str
-    session: Session
-    renderer: Renderer
-    mixture: Mapping[str, float]
-    num_parameters: int
-
-
-@dataclass(slots=True)
-class _Own:
-    """What one member has of one row."""
-
-    prompt: tuple[int, ...]
-    row: int
-    """Row in the member's session."""
-    ids: list[int] = field(default_factory=list)
-    """Token ids of the answer so far, in the member's vocabulary."""
-    covered: int = 0
-    """Bytes of the answer that `ids` stand for."""
-    read: int = 0
-    """Positions of prompt + ids that the model has read."""
-    heard: Tensor | None = None
-    """Next-token logits [V] after the `read` positions; None after a rollback."""
-    state: Tensor | None = None
-    """Final hidden state [W] that belongs to `heard`."""
-    positions: int = 0
-    rolled_back: int = 0
-
-
-@dataclass(slots=True)
-class _Line:
-    """One row: the answer so far and each member's view of it."""
-
-    index: int
-    task: JointRow
-    own: list[_Own]
-    text: AnswerText
-    data: bytearray = field(default_factory=bytearray)
-    emitted: int = 0
-    drawn: int = 0
-    logprobs: list[float] = field(default_factory=list)
-    authors: list[tuple[int, int]] = field(default_factory=list)
-    """(member, bytes) in order of writing; member −1 = the method itself."""
-    stop: Stop | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A place in a row's answer to come back to."""
-
-    row: int
-    size: int
-    emitted: int
-    logprobs: int
-    authors: tuple[tuple[int, int], ...]
-    ids: tuple[tuple[int, int], ...]
-    """Per member: number of own ids, bytes covered."""
 
 
 class JointSession:
@@ -107,19 +44,19 @@ class JointSession:
         self.voices = list(voices)
         self.names = [v.name for v in voices]
         self._done, self._cancelled = done, cancelled
-        self._lines: dict[int, _Line] = {}
+        self._lines: dict[int, Line] = {}
         self.results: dict[int, Generation] = {}
         self._clock = time.monotonic()
         self._any_stop = frozenset().union(*(v.renderer.stop_ids for v in voices))
         for index, task in enumerate(tasks):
             self._lines[index] = self._open(index, task)
 
-    def _open(self, index: int, task: JointRow) -> _Line:
+    def _open(self, index: int, task: JointRow) -> Line:
         own = [
-            _Own(v.renderer.ids(prompt), v.session.add(1, v.mixture)[0])
+            Own(v.renderer.ids(prompt), v.session.add(1, v.mixture)[0])
             for v, prompt in zip(self.voices, task.prompts, strict=True)
         ]
-        return _Line(index, task, own, AnswerText(task.sampling.stop))
+        return Line(index, task, own, AnswerText(task.sampling.stop))
 
     @property
     def live(self) -> list[int]:
@@ -128,14 +65,14 @@ class JointSession:
             raise Cancelled("cancelled")
         return [row for row, line in self._lines.items() if line.stop is None]
 
-    def bytes(self, row: int) -> bytes:
+    def answer(self, row: int) -> bytes:
         """The row's answer so far."""
         return bytes(self._lines[row].data)
 
     def whole(self, row: int) -> bool:
         """Whether the answer so far ends on a complete character."""
         data = self._lines[row].data
-        return _boundary(data) == len(data)
+        return boundary(data) == len(data)
 
     def stop_ids(self, member: int) -> frozenset[int]:
         """Token ids that end an answer of this member."""
@@ -230,7 +167,7 @@ class JointSession:
             self._take(line, member, token, shared)
             self._full(line)
 
-    def _take(self, line: _Line, member: int, token: int, shared: bool) -> None:
+    def _take(self, line: Line, member: int, token: int, shared: bool) -> None:
         """The token becomes part of the answer and of its writers' ids."""
         owners = range(len(self.voices)) if shared else (member,)
         self._catch_up(line, owners)
@@ -256,9 +193,7 @@ class JointSession:
         """Remember where the row is."""
         line = self._lines[row]
         ids = tuple((len(own.ids), own.covered) for own in line.own)
-        return Mark(
-            row, len(line.data), line.emitted, len(line.logprobs), tuple(line.authors), ids
-        )
+        return Mark(row, len(line.data), line.emitted, len(line.logprobs), tuple(line.authors), ids)
 
     def rollback(self, mark: Mark) -> None:
         """Take back everything the row has gained since the mark; random numbers are not reused."""
@@ -291,11 +226,11 @@ class JointSession:
             for voice, mine in zip(self.voices, line.own, strict=True):
                 copy = voice.session.fork(mine.row, 1)[0]
                 own.append(
-                    _Own(mine.prompt, copy, list(mine.ids), mine.covered, mine.read, mine.heard)
+                    Own(mine.prompt, copy, list(mine.ids), mine.covered, mine.read, mine.heard)
                 )
             text = AnswerText(line.task.sampling.stop)
             text.feed(bytes(line.data))
-            self._lines[index] = _Line(
+            self._lines[index] = Line(
                 index, line.task, own, text, bytearray(line.data), line.emitted, line.drawn,
                 list(line.logprobs), list(line.authors),
             )  # fmt: skip
@@ -322,7 +257,7 @@ class JointSession:
 
     def _read(self, asked: Sequence[tuple[int, int]]) -> None:
         """Let members read what they have not read; one pass per loaded base."""
-        wanted: dict[int, list[tuple[_Own, list[int]]]] = {}
+        wanted: dict[int, list[tuple[Own, list[int]]]] = {}
         for member, row in dict.fromkeys(asked):
             line = self._lines[row]
             own = line.own[member]
@@ -341,7 +276,7 @@ class JointSession:
                 own.heard = reading.logits_NV[i]
                 own.state = reading.hidden_NW[i] if len(reading.hidden_NW) > i else None
 
-    def _reread(self, session: Session, own: _Own) -> None:
+    def _reread(self, session: Session, own: Own) -> None:
         """After a rollback the last position is read again, for its logits are gone."""
         session.rollback(own.row, own.read - 1)
         reading = session.extend([own.row], [[*own.prompt, *own.ids][own.read - 1 : own.read]])
@@ -350,77 +285,44 @@ class JointSession:
         own.heard = reading.logits_NV[0]
         own.state = reading.hidden_NW[0] if len(reading.hidden_NW) else None
 
-    def _catch_up(self, line: _Line, members: Iterable[int]) -> None:
+    def _catch_up(self, line: Line, members: Iterable[int]) -> None:
         """Tokenise what others wrote, up to the last complete character."""
         for member in members:
             own = line.own[member]
             pending = bytes(line.data[own.covered :])
-            size = _boundary(pending)
+            size = boundary(pending)
             if not size:
                 continue
             text = pending[:size].decode("utf-8", "replace")
             own.ids += self.voices[member].renderer.encode(text)
             own.covered += size
 
-    def _full(self, line: _Line) -> None:
+    def _full(self, line: Line) -> None:
         if line.text.stopped:
             self._end(line, "stop")
         elif line.emitted >= line.task.sampling.max_tokens:
             self._end(line, "length")
 
-    def _end(self, line: _Line, why: Stop) -> None:
+    def _end(self, line: Line, why: Stop) -> None:
         line.stop = why
         line.text.finish()
         reasoning, text = line.text.split()
         seconds = (time.monotonic() - self._clock) / len(self._lines)
-        usage = Usage(
-            prompt_tokens=sum(len(own.prompt) for own in line.own),
-            generated_tokens=line.emitted,
-            positions=sum(own.positions for own in line.own),
-            rolled_back=sum(own.rolled_back for own in line.own),
-            flops=sum(
-                2.0 * v.num_parameters * own.positions
-                for v, own in zip(self.voices, line.own, strict=True)
-            ),
-            seconds=seconds,
-        )
+        usage = cost(line, self.voices, seconds)
         stop = "length" if line.text.unclosed and why == "eos" else why
         result = Generation(
             text, stop, usage, logprobs=tuple(line.logprobs), reasoning=reasoning,
-            notes={"spans": self._spans(line)},
+            notes={"spans": spans(line, self.names)},
         )  # fmt: skip
         self.results[line.index] = result
         self._free(line)
         if self._done is not None:
             self._done(line.index, result)
 
-    def _spans(self, line: _Line) -> Json:
-        """[[writer, bytes], …] in order; neighbours of one writer joined; "all" in lock-step."""
-        spans: list[list[Any]] = []
-        for member, size in line.authors:
-            name = self.names[member] if member >= 0 else "all"
-            if spans and spans[-1][0] == name:
-                spans[-1][1] += size
-            elif size:
-                spans.append([name, size])
-        return spans
-
-    def _free(self, line: _Line) -> None:
+    def _free(self, line: Line) -> None:
         for voice, own in zip(self.voices, line.own, strict=True):
             voice.session.free(own.row)
             own.heard = own.state = None
-
-
-def _boundary(data: bytes | bytearray) -> int:
-    """Length of the longest beginning that does not end inside a character."""
-    for back in range(1, min(4, len(data)) + 1):
-        lead = data[-back]
-        if lead >= 0xC0:
-            need = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
-            return len(data) if back >= need else len(data) - back
-        if lead < 0x80:
-            break
-    return len(data)
 
 
 def _known(value: Tensor | None) -> Tensor:

@@ -20,7 +20,8 @@ from moco.types import Json
 
 SCHEMA = """
 create table if not exists calls (
-    key text primary key, kind text not null, value text not null, created real not null, used real not null
+    key text primary key, kind text not null, value text not null,
+    created real not null, used real not null
 ) without rowid;
 """
 NETWORK_TYPES = {
@@ -82,8 +83,8 @@ class Cache:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EnvironmentProblem(
-                f"cannot create the cache folder {self.path.parent}: {error.strerror}; set XDG_CACHE_HOME to a"
-                " folder that can be written"
+                f"cannot create the cache folder {self.path.parent}: {error.strerror}; set"
+                " XDG_CACHE_HOME to a folder that can be written"
             ) from error
 
     def _open(self) -> sqlite3.Connection:
@@ -192,5 +193,6 @@ class _Guard:
         self._lock.release()
         if isinstance(error, sqlite3.Error):
             raise EnvironmentProblem(
-                f"the call cache {self._path} failed: {error}; free disk space, or remove the file to start afresh"
+                f"the call cache {self._path} failed: {error}; free disk space, or remove the"
+                " file to start afresh"
             ) from error

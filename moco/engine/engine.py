@@ -230,8 +230,8 @@ class Engine:
             self._fail(
                 [call],
                 EnvironmentProblem(
-                    f"the limit of {self._max_fresh} new model calls is reached (engine.max_calls); raise it and run"
-                    " the same command again to go on"
+                    f"the limit of {self._max_fresh} new model calls is reached (engine.max_calls);"
+                    " raise it and run the same command again to go on"
                 ),
             )
             return
@@ -289,7 +289,8 @@ def _complete(key: str, data: dict[str, Json], job: Job) -> bool:
 def _exact(call: Call) -> bool:
     """Whether the call's numbers do not depend on its batch: float32, or nothing computed here."""
     specs = call.specs or (call.spec,)
-    return all(spec.dtype == "float32" or (spec.path is None and not spec.parents) for spec in specs)
+    computed = [spec for spec in specs if spec.path is not None or spec.parents]
+    return all(spec.dtype == "float32" for spec in computed)
 
 
 def _groups(job: Job, calls: list[Call], fresh: set[str]) -> list[tuple[list[Call], bool]]:

@@ -17,9 +17,8 @@ from moco.backends.base import ModelSpec, Pair, Row
 from moco.engine.cache import digest
 from moco.engine.jobs import Call, Embedding, JointRow
 from moco.errors import PromptTooLongError
-from moco.types import Json, Prompt, Request, Sampling, messages
-
 from moco.train.base import Lesson
+from moco.types import Json, Prompt, Request, Sampling, messages
 
 if TYPE_CHECKING:
     from moco.rendering import Renderer
@@ -84,9 +83,9 @@ def _check_length(spec: ModelSpec, ids: list[int] | None, max_tokens: int, query
     context = spec.facts.context if spec.facts else 0
     if ids is not None and context and len(ids) + max_tokens > context:
         raise PromptTooLongError(
-            f"query '{query_id}', model '{spec.name}': the prompt has {len(ids)} tokens and the answer may have"
-            f" {max_tokens}, but the context holds {context}; lower sampling.max_tokens, use a model with a longer"
-            " context, or set on_too_long: skip"
+            f"query '{query_id}', model '{spec.name}': the prompt has {len(ids)} tokens and the"
+            f" answer may have {max_tokens}, but the context holds {context}; lower"
+            " sampling.max_tokens, use a model with a longer context, or set on_too_long: skip"
         )
 
 

@@ -131,7 +131,7 @@ class Worker:
     def _joint(self, batch: Batch) -> None:
         from moco.decoding.joint import run_joint  # torch
 
-        backends = [self.backend(spec) for spec in batch.specs]
+        backends: list[Any] = [self.backend(spec) for spec in batch.specs]
 
         def done(index: int, generation: Generation) -> None:
             self._emit(Event("done", batch.id, index, generation))
@@ -183,7 +183,7 @@ class Worker:
                 self._loaded.pop(key).close()
         if size > limit:
             raise MocoError(
-                f"one model needs {size:,} bytes, engine.memory allows {limit:,}; raise engine.memory"
+                f"one model needs {size:,} bytes, engine.memory allows {limit:,}; raise it"
             )
 
 

@@ -28,7 +28,7 @@ PAUSE_SECONDS = 1.0
 """Pause before the second attempt; doubled each time."""
 
 
-class _Restart(Exception):  # noqa: N818 - a signal, not an error
+class _Restart(Exception):
     """What has been fetched is no beginning of the file."""
 
 

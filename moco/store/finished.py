@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from moco import config
+from moco import config, documents
 from moco.config import RunConfig
 from moco.errors import DataError, InputError, clip
 from moco.report.report import Report
@@ -43,5 +43,5 @@ def load(folder: Path | str) -> FinishedRun:
         report = Report.from_json(read_json(path / "report.json"), path)
     except (TypeError, AttributeError, ValueError) as error:
         raise DataError(f"{where}: report.json is damaged; run the config again") from error
-    parsed: RunConfig = config.parse(RunConfig, config.read_file(path / "config.yaml"), where)
+    parsed: RunConfig = config.parse(RunConfig, documents.read_file(path / "config.yaml"), where)
     return FinishedRun(path, parsed, report, read_json(path / "state.json"))

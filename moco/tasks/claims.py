@@ -128,15 +128,16 @@ _IS = (
     r"|(?:has|seems|appears|comes\ out)\ to\ be|equals"
 )
 _LABEL = re.compile(
-    rf"""(?:(?<![\w'])(?P<word>answers?|solution)\b(?!\s+(?:choice|option|key)s\b)
-       |(?<![A-Za-zÀ-ɏ])(?P<foreign>{_FOREIGN})(?![A-Za-zÀ-ɏ]))
+    rf"""(?:(?<![\w'])(?P<word>answers?|ans|solution)\b(?!\s+(?:choice|option|key)s\b)
+       |(?<![A-Za-zÀ-ɏ])(?P<foreign>{_FOREIGN})(?![A-Za-zÀ-ɏ])
+       (?:\s[^\W\d_]{{5,12}}(?=\s(?:{_FOREIGN_IS})\s))?)
     (?:\ (?:choice|option|letter|value))?
     (?:\s?\([^()\n]{{0,40}}\)(?=\s*(?:[:=]|(?:is|are)\b)))?
     (?:\s(?:to|for|of|in|here|then)\b[^.:;=\n?]{{0,80}}?(?=\s*:|\s(?:{_IS})\b))?
     ["'\]]{{0,2}}\s?
     (?:(?P<colon>:|=(?!=)|[=-]{{1,2}}>|→|\s[-–—](?=\s))
        |(?P<is>(?:,?\s?(?:therefore|then|thus|so|hence|clearly),?\s)?(?:{_IS})\b(?!\s*n[o']t\b)\s?:?)
-       |(?P<was>(?:{_FOREIGN_IS})(?=[\s:(A-Z\d])\s?:?))""",
+       |(?P<was>(?:{_FOREIGN_IS})(?=[\s:(\d]|(?-i:[A-Z]))\s?:?))""",
     re.IGNORECASE | re.VERBOSE,
 )
 _CHOICE_LABEL = re.compile(

@@ -63,49 +63,20 @@ class FileTask(Task):
             raise DataError(
                 f"{clip(str(path), 300)}: the folder has neither dev.jsonl nor test.jsonl"
             )
-        tally = Tally(path)
+        reader = _Lines(self, Tally(path))
         contents: list[bytes] = []
-        rows: dict[Split, list[Sample]] = {"dev": [], "test": []}
-        seen: set[str] = set()
         for file, split in present:
             contents.append(read_bytes(file))
             for number, line in enumerate(decode(contents[-1], file).split("\n"), start=1):
                 if line.strip():
-                    self._line(line, f"{file.name} line {number}", split, rows, seen, tally)
+                    reader.add(line, f"{file.name} line {number}", split)
+        tally = reader.tally
         tally.settle(self.on_bad_item)
-        dev, test = tuple(rows["dev"]), tuple(rows["test"])
+        dev, test = tuple(reader.rows["dev"]), tuple(reader.rows["test"])
         if not dev and not test:
             raise DataError(f"{clip(str(path), 300)}: no items")
-        notes = tally.notes()
-        notes += overlap(dev, test)
-        return Dataset(dev, test, digest(*contents), tuple(notes), dict(tally.excluded))
-
-    def _line(
-        self,
-        line: str,
-        place: str,
-        split: Split | None,
-        rows: dict[Split, list[Sample]],
-        seen: set[str],
-        tally: Tally,
-    ) -> None:
-        """Reads one line into its split, or counts it as bad."""
-        where: Split = split or "test"
-        try:
-            item = parse(line, "the line")
-            if not isinstance(item, dict):
-                raise DataError("the line is no JSON object")
-            where = split or _split(item)
-            row = len(rows[where]) + tally.excluded[where]
-            sample = self.sample(item, f"{where}-{row}")
-            if "id" in item:
-                key = json.dumps(item["id"], sort_keys=True)
-                if key in seen:
-                    raise DataError(f"the id {clip(key, 40)} occurs twice")
-                seen.add(key)
-            rows[where].append(sample)
-        except DataError as problem:
-            tally.reject(place, where, str(problem))
+        notes = (*tally.notes(), *overlap(dev, test))
+        return Dataset(dev, test, digest(*contents), notes, dict(tally.excluded))
 
     def sample(self, item: dict[str, Json], name: str) -> Sample:
         """One line's object as a sample; DataError says why it cannot be used."""
@@ -119,6 +90,39 @@ class FileTask(Task):
         query = plain(name, question, kind, choices=shown, labels=labels)
         meta = {key: value for key, value in item.items() if key not in KNOWN}
         return Sample(query, _targets(item, query), meta)
+
+
+class _Lines:
+    """Collects the samples of a file's lines, and what was wrong with others."""
+
+    def __init__(self, task: FileTask, tally: Tally) -> None:
+        self.task = task
+        self.tally = tally
+        self.rows: dict[Split, list[Sample]] = {"dev": [], "test": []}
+        self._seen: set[str] = set()
+
+    def add(self, line: str, place: str, split: Split | None) -> None:
+        """Reads one line into its split, or counts it as bad."""
+        where: Split = split or "test"
+        try:
+            item = parse(line, "the line")
+            if not isinstance(item, dict):
+                raise DataError("the line is no JSON object")
+            where = split or _split(item)
+            row = len(self.rows[where]) + self.tally.excluded[where]
+            sample = self.task.sample(item, f"{where}-{row}")
+            self._new_id(item)
+            self.rows[where].append(sample)
+        except DataError as problem:
+            self.tally.reject(place, where, str(problem))
+
+    def _new_id(self, item: dict[str, Json]) -> None:
+        if "id" not in item:
+            return
+        key = json.dumps(item["id"], sort_keys=True)
+        if key in self._seen:
+            raise DataError(f"the id {clip(key, 40)} occurs twice")
+        self._seen.add(key)
 
 
 def _split(item: dict[str, Json]) -> Split:

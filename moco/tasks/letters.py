@@ -13,7 +13,8 @@ from moco.tasks.options import NEGATED, TRIM, Options, loose, options_of
 
 _LEAD = re.compile(
     r"""[\s"':=>*\-–—,]*(?:(?:option|choice|letter|answer|statement|number|clearly|definitely|likely|probably|most|simply
-    |therefore|thus|indeed|hence|either|both|the|correct|final|one|is|labell?ed|still|actually|also|surely|certainly)
+    |therefore|thus|indeed|hence|either|both|the|correct|final|one|is|labell?ed|still|actually|also|surely|certainly
+    |la|el|die|der|opción|opção|letra|lettre|буква)
     \b[\s:"'*]*)*""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -136,7 +137,8 @@ _LINE = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _VERB = re.compile(
-    rf"""\b(?:choose|chose|choosing|pick|picking|select|selecting|go(?:ing)?\s+(?:with|for)|opt(?:ing)?\s+for|vote\s+for
+    rf"""\b(?i:(?:I'd|I\s+would|I'll|I\s+will)\s+(?:say|guess|answer)|choose|chose|choosing
+    |pick|picking|select|selecting|go(?:ing)?\s+(?:with|for)|opt(?:ing)?\s+for|vote\s+for
     |settle\s+on|answer\s+with|conclude\s+that\s+it\s+is|respond\s+with|lean(?:ing)?\s+towards?)
     \s+(?:the\s+)?(?i:{_OPT}){_ONE}""",
     re.VERBOSE,
@@ -151,10 +153,13 @@ _CORRECT = re.compile(
     (?:correct|right|best|answer|appropriate\s+answer|accurate\s+answer|one)\b)""",
     re.VERBOSE | re.MULTILINE,
 )
+_BE = r"(?:'s|\s+is|\s+must\s+be|\s+has\s+to\s+be|\s+should\s+be)"
+_SURELY = r"(?:\s+(?:definitely|clearly|surely|certainly|probably|likely|obviously|therefore))?"
 _THUS = re.compile(
-    rf"""(?:\b(?i:it(?:'s|\s+is|\s+must\s+be|\s+has\s+to\s+be|\s+should\s+be)|must\s+be|leaves(?:\s+us\s+with)?(?:\s+only)?
-    |leaving(?:\s+us\s+with)?(?:\s+only)?|has\s+to\s+be)
-    |[→⇒]|=>|(?:^|(?<=[.!?,;\n])\s*)(?i:therefore|thus|hence|so|conclusion|final)\s*[:,]?)\s*(?i:{_OPT}){_ONE}
+    rf"""(?:\b(?i:it{_BE}{_SURELY}|must\s+be|has\s+to\s+be|(?:not|nor)\s+[A-Z],?\s+but(?:\s+rather)?
+       |leav(?:es|ing)(?:\s+us\s+with)?(?:\s+only)?)
+    |[→⇒]|=>|(?:^|(?<=[.!?,;\n])\s*)(?i:therefore|thus|hence|so|conclusion|final)\s*[:,]?)
+    \s*(?i:{_OPT}){_ONE}
     (?=\s*(?:[.!]?\s*(?:$|\n)|[.!,;]\s|\(|:\s|(?:because|since|as)\b))""",
     re.VERBOSE | re.MULTILINE,
 )
@@ -231,6 +236,7 @@ def _last(events: list[Event], text: str) -> Event:
 _OWN_LINE = re.compile(
     r"^[ \t>*#•-]*[(\[]?(?P<letter>[A-Z])(?:[)\]]\.?|[.:]|\s-)?\s+(?P<text>\S[^\n]*)$", re.MULTILINE
 )
+_REASONED = re.compile(r"\s*[(\[]?(?P<letter>[A-Z])[)\]]?,?\s+(?:because|since)\b")
 _FIRST = re.compile(r"\s*(?P<open>\(?)(?P<letter>[A-Z])(?P<mark>[).:])\s+(?P<rest>\S[^\n]*)")
 _MENTION = re.compile(
     r"(?:\b(?i:option|choice|answer|statement)\s+(?P<a>[A-Z])(?![\w'+#-])|(?<!\w)[(\[](?P<b>[A-Z])[)\]]|(?<![\w.(])(?P<c>[A-Z])\)(?=[\s.,]|$))"
@@ -238,42 +244,16 @@ _MENTION = re.compile(
 
 
 def _weak(text: str, options: Options) -> Found:
-    """What the text seems to choose where it never says so: an option quoted alone, or named in the
-    last sentence.
+    """What the text seems to choose where it never says so: an option quoted alone, or named in
+    the last sentence.
     """
     fits = options.equal(text)
     if fits:
         return _pick(fits, text.strip(), "the text is an option's text")
-    lines = [
-        m
-        for m in _OWN_LINE.finditer(text)
-        if options.own(m["letter"]) and options.own(m["letter"]) == loose(m["text"])
-    ]
-    if lines and len({m["letter"] for m in lines}) == 1:
-        return Found(
-            lines[0]["letter"],
-            "parsed",
-            lines[0][0].strip(),
-            "one option is repeated on a line of its own",
-        )
+    quoted = _quoted(text, options)
+    if quoted is not None:
+        return quoted
     last = sentences(text)[-1].text if sentences(text) else ""
-    if lines and lines[-1].end() >= len(text.rstrip()):
-        above = text[: lines[-1].start()].rstrip().rsplit("\n", 1)[-1]
-        if not any(m[0].strip() == above.strip() for m in lines):
-            return Found(
-                lines[-1]["letter"],
-                "parsed",
-                lines[-1][0].strip(),
-                "an option is repeated on the last line",
-            )
-    first = _FIRST.match(text)
-    if first and not lines and options.has(first["letter"]) and _plausible(first, options, text):
-        return Found(
-            first["letter"],
-            "parsed",
-            first[0].strip()[:80],
-            "the text starts with an option letter",
-        )
     listed = read_letter(last, options, alone=False)
     if listed is not None and listed[0] is None:
         return nothing("several options at once", "ambiguous", last[:200])
@@ -283,11 +263,36 @@ def _weak(text: str, options: Options) -> Found:
     found = options.ending(text) if named else options.inside(last) or options.ending(text)
     if named and len(found) != 1:
         return nothing("several options in the last sentence", "ambiguous", last[:200])
-    return (
-        _pick(found, last[:200], "one option's text in the last sentence")
-        if found
-        else nothing("no option chosen")
-    )
+    if not found:
+        return nothing("no option chosen")
+    return _pick(found, last[:200], "one option's text in the last sentence")
+
+
+def _quoted(text: str, options: Options) -> Found | None:
+    """An option repeated with its letter on a line of its own, or a letter that opens the text."""
+    lines = [
+        m
+        for m in _OWN_LINE.finditer(text)
+        if options.own(m["letter"]) and options.own(m["letter"]) == loose(m["text"])
+    ]
+    if lines and len({m["letter"] for m in lines}) == 1:
+        why = "one option is repeated on a line of its own"
+        return Found(lines[0]["letter"], "parsed", lines[0][0].strip(), why)
+    if lines:
+        above = text[: lines[-1].start()].rstrip().rsplit("\n", 1)[-1].strip()
+        at_end = lines[-1].end() >= len(text.rstrip())
+        if at_end and not any(m[0].strip() == above for m in lines):
+            why = "an option is repeated on the last line"
+            return Found(lines[-1]["letter"], "parsed", lines[-1][0].strip(), why)
+        return None
+    reasoned = _REASONED.match(text)
+    if reasoned and options.has(reasoned["letter"]):
+        return Found(reasoned["letter"], "parsed", reasoned[0].strip(), "the text gives a reason")
+    first = _FIRST.match(text)
+    if first and options.has(first["letter"]) and _plausible(first, options, text):
+        why = "the text starts with an option letter"
+        return Found(first["letter"], "parsed", first[0].strip()[:80], why)
+    return None
 
 
 def _plausible(first: re.Match[str], options: Options, text: str) -> bool:

@@ -65,6 +65,7 @@ _STEPS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"[−‒﹣]|–(?=\d)"), "-"),
     (re.compile(r"\{,\}|\\[,!;: ](?=\d)|(?<=,)\\!"), ""),
     (re.compile(r"(?<=\d)[\u2009\u202f\u00a0](?=\d{3}(?!\d))"), ""),
+    (re.compile(r"(?<![\d.,])(\d{1,3}) (?=\d{3}(?: \d{3})*(?![\d.,]?\d))"), r"\1"),
     (re.compile(r"\\(?:times|cdot)\b|×|·"), "×"),
     (re.compile(r"\\%|％"), "%"),
     (re.compile(r"\\\$|\$"), " $"),
@@ -101,7 +102,9 @@ _POWER_OF_TEN = re.compile(
     r"(?P<sign>-)?10\s?(?:\^|\*\*)\s?[{(]?(?P<pow>[+-]?\d{1,4})[)}]?(?![\d.])"
 )
 _BIG = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_JOINED = re.compile(r"[.,:]?\d|[\^]|[-/]\d|[eE][-+]?\d")
+_JOINED = re.compile(r"[.,:]?\d|[\^]|[-/]\d|[eE][-+]?\d|\s?(?:√|π|\\sqrt|\\pi)|[xyzni](?![a-zA-Z])")
+"""What a number is glued to when it is only a part of something."""
+_OPERATOR = re.compile(r"\s*[-+*/^×]\s*[\d(\\]")
 
 
 def _value(match: re.Match[str]) -> Fraction | None:
@@ -188,7 +191,7 @@ def leading(text: str) -> Number | None:
     if not _START.match(text):
         return None
     number = _read(text, 0)
-    if number is None or re.match(r"\s*[-+*/^×]\s*[\d(\\]", text[number.end :]):
+    if number is None or _OPERATOR.match(text, number.end):
         return None
     return number
 

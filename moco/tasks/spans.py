@@ -13,45 +13,20 @@ from moco.tasks.values import DENIED, last_claim, missing
 # lists
 
 
+_BRACKETS = "()[]{}<> "
+_PAIRS = frozenset({("[", "]"), ("(", ")"), ("{", "}"), ("<", ">")})
+
+
 def list_items(value: str, depth: int = 0) -> list[object] | None:
     """The items of a list: brackets of any sort or none, commas, semicolons or spaces."""
-    text = value.strip().rstrip(".").strip().strip("$`").strip()
-    text = re.sub(r"\\(?:left|right)(?![a-z])|\\[!,;: ]", "", latex.words(text))
-    text = (
-        re.sub(r"\\begin\{\w+\}|\\end\{\w+\}", "", text)
-        .replace("\\\\", ",")
-        .replace("&", ",")
-        .strip()
-    )
-    text = (
-        text.replace("\\{", "{")
-        .replace("\\}", "}")
-        .replace("\\langle", "(")
-        .replace("\\rangle", ")")
-    )
-    if text and all(c in "()[]{}<> " for c in text):
+    text = _plain_list(value)
+    if text and all(c in _BRACKETS for c in text):
         return [c for c in text if c != " "]
-    wrapped = len(text) > 1 and (text[0], text[-1]) in {
-        ("[", "]"),
-        ("(", ")"),
-        ("{", "}"),
-        ("<", ">"),
-    }
+    wrapped = len(text) > 1 and (text[0], text[-1]) in _PAIRS
     inner = text[1:-1] if wrapped and latex.split_top(text, "") == [text] else text
     if depth > 4:
         return None
-    plain = (
-        re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", inner) if ", " in inner and not wrapped else inner
-    )
-    if re.search(r"[,;]", plain):
-        parts = [re.sub(r"^\s*and\s+", "", part) for part in latex.split_top(plain, ",;")]
-        if len(parts) > 1 and re.search(r"\s+and\s+", parts[-1]):
-            parts[-1:] = re.split(r"\s+and\s+", parts[-1])
-    elif re.search(r"\s+and\s+", plain):
-        parts = re.split(r"\s+and\s+", plain)
-    else:
-        parts = plain.split()
-    items: list[object] = []
+    parts = _parts(inner, wrapped)
     if (
         len(parts) == 1
         and inner != text
@@ -59,20 +34,44 @@ def list_items(value: str, depth: int = 0) -> list[object] | None:
         and parts[0].strip()[:1] in ("[", "(")
     ):
         return list_items(parts[0], depth + 1)
+    items: list[object] = []
     for part in parts:
         item = part.strip().strip("\"'`")
         if item[:1] in ("[", "(") and item[-1:] in ("]", ")"):
             items.append(list_items(item, depth + 1))
         elif item:
-            number = numbers.whole(item)
-            items.append(
-                number.canonical
-                if number
-                else item
-                if all(c in "()[]{}<>" for c in item)
-                else fold(item)
-            )
+            items.append(_item(item))
     return items or None
+
+
+def _plain_list(value: str) -> str:
+    """A list without LaTeX: vectors with commas, set braces bare."""
+    text = value.strip().rstrip(".").strip().strip("$`").strip()
+    text = re.sub(r"\\(?:left|right)(?![a-z])|\\[!,;: ]", "", latex.words(text))
+    text = re.sub(r"\\begin\{\w+\}|\\end\{\w+\}", "", text)
+    text = text.replace("\\\\", ",").replace("&", ",").strip()
+    text = text.replace("\\{", "{").replace("\\}", "}")
+    return text.replace("\\langle", "(").replace("\\rangle", ")")
+
+
+def _parts(inner: str, wrapped: bool) -> list[str]:
+    """The items as written: between commas or semicolons, else between "and", else between
+    spaces.
+    """
+    plain = inner
+    if ", " in inner and not wrapped:
+        plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", inner)
+    if re.search(r"[,;]", plain):
+        parts = [re.sub(r"^\s*and\s+", "", part) for part in latex.split_top(plain, ",;")]
+        return [*parts[:-1], *re.split(r"\s+and\s+", parts[-1])]
+    return re.split(r"\s+and\s+", plain) if re.search(r"\s+and\s+", plain) else plain.split()
+
+
+def _item(item: str) -> str:
+    number = numbers.whole(item)
+    if number is not None:
+        return number.canonical
+    return item if all(c in _BRACKETS for c in item) else fold(item)
 
 
 def read_list(value: str) -> Found | None:

@@ -95,7 +95,7 @@ def read_number(value: str) -> Found | None:
     if (
         len(every) == 1
         and not DENIED.search(head)
-        and not re.search(r"\d\s*[-+*/^×]\s*[\d(]|\d[a-z\\^]", head)
+        and not re.search(r"\d\s*[-+*/^×]\s*[\d(]", head)
     ):
         return Found(next(iter(every)), "parsed", head.strip()[:200])
     return None

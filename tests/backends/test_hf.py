@@ -20,7 +20,11 @@ from moco.types import Generation, Message, Request, Sampling
 from tests.tiny import tiny_adapter, tiny_folder
 
 PROMPTS = [
-    "The answer", "1 2 3 4 5 6 7 8 9 10 11 12", "x", "so on: " * 12, "is the end of a question é😀"
+    "The answer",
+    "1 2 3 4 5 6 7 8 9 10 11 12",
+    "x",
+    "so on: " * 12,
+    "is the end of a question é😀",
 ]
 
 
@@ -53,9 +57,15 @@ def plain(folder: Path) -> Any:
 
 def greedy_ids(model: Any, prompt: Sequence[int], count: int, stops: Sequence[int]) -> list[int]:
     ids = torch.tensor([list(prompt)])
-    out = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False,
-                         max_new_tokens=count, eos_token_id=list(stops), pad_token_id=0)
-    return out[0, len(prompt):].tolist()
+    out = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=False,
+        max_new_tokens=count,
+        eos_token_id=list(stops),
+        pad_token_id=0,
+    )
+    return out[0, len(prompt) :].tolist()
 
 
 def logprobs_after(model: Any, context: Sequence[int], judged: Sequence[int]) -> list[float]:
@@ -91,9 +101,17 @@ def ids_of(generations: Sequence[Generation]) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_row_does_not_depend_on_its_batch(backend: HfBackend, temperature: float) -> None:
     dice = random.Random(3)
-    rows = [row(backend.spec, dice.choice(PROMPTS) * dice.randint(1, 3), seed=i,
-                temperature=temperature, top_p=dice.choice([1.0, 0.8]),
-                max_tokens=dice.randint(1, 30)) for i in range(24)]
+    rows = [
+        row(
+            backend.spec,
+            dice.choice(PROMPTS) * dice.randint(1, 3),
+            seed=i,
+            temperature=temperature,
+            top_p=dice.choice([1.0, 0.8]),
+            max_tokens=dice.randint(1, 30),
+        )
+        for i in range(24)
+    ]
     alone = [generate(backend, [one])[0] for one in rows]
     together = generate(backend, rows)
     assert ids_of(together) == ids_of(alone)
@@ -135,8 +153,10 @@ def test_top_logprobs_and_listener(backend: HfBackend) -> None:
     def listen(sent: Row, text: str) -> None:
         heard[id(sent)] = heard.get(id(sent), "") + text
 
-    rows = [row(backend.spec, prompt, seed=i, top_logprobs=3 * i) for i, prompt in
-            enumerate(PROMPTS[:2])]
+    rows = [
+        row(backend.spec, prompt, seed=i, top_logprobs=3 * i)
+        for i, prompt in enumerate(PROMPTS[:2])
+    ]
     feed = ListFeed(rows, listen)
     backend.run(feed)
     plain_row, with_top = feed.in_order()
@@ -152,8 +172,12 @@ def test_rows_that_cannot_run_fail_alone(backend: HfBackend) -> None:
         def cancelled(self, sent: Row) -> bool:
             return sent is rows[1]
 
-    rows = [row(backend.spec, "x " * 600), row(backend.spec, "x"), row(backend.spec, "y"),
-            row(backend.spec, "x", max_tokens=0)]
+    rows = [
+        row(backend.spec, "x " * 600),
+        row(backend.spec, "x"),
+        row(backend.spec, "y"),
+        row(backend.spec, "x", max_tokens=0),
+    ]
     feed = Feed(rows)
     backend.run(feed)
     assert isinstance(feed.errors[id(rows[0])], PromptTooLongError)
@@ -198,9 +222,11 @@ def test_numbers_that_are_not_finite_fail_the_row(folder: Path) -> None:
 @pytest.mark.parametrize("prefix", ["", "The ans"])
 def test_likelihood_equals_a_plain_loop(backend: HfBackend, plain: Any, prefix: str) -> None:
     options = [" A", " B", "wer is the end", " 1 2 3", "😀"]
-    pairs = [Pair(prompt, option, backend.spec, prefix)
-             for prompt in (*PROMPTS, (Message("system", "so"), Message("user", "x")))
-             for option in options]
+    pairs = [
+        Pair(prompt, option, backend.spec, prefix)
+        for prompt in (*PROMPTS, (Message("system", "so"), Message("user", "x")))
+        for option in options
+    ]
     random.Random(0).shuffle(pairs)
     renderer = backend.renderer(backend.spec)
     for pair, got in zip(pairs, backend.loglikelihood(pairs), strict=True):
@@ -224,6 +250,17 @@ def test_likelihood_reads_a_shared_prompt_once(backend: HfBackend) -> None:
     assert judged.greedy == (own.token_ids[:4] == backend.renderer(backend.spec).encode(text))
 
 
+def test_long_continuations_are_judged_in_rounds(
+    backend: HfBackend, plain: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moco.backends.hf_score.KEPT_POSITIONS", 8)
+    pairs = [Pair("x", text, backend.spec) for text in ("1 2 3 " * 9, "so on", "A", "éé" * 8)]
+    renderer = backend.renderer(backend.spec)
+    for pair, got in zip(pairs, backend.loglikelihood(pairs), strict=True):
+        expected = logprobs_after(plain, renderer.ids("x"), renderer.encode(pair.text))
+        assert got.logprobs == pytest.approx(expected, abs=1e-4)
+
+
 def test_empty_continuation_is_certain(backend: HfBackend) -> None:
     (got,) = backend.loglikelihood([Pair("x", "", backend.spec)])
     assert (got.logprobs, got.greedy, got.total) == ((), True, 0.0)
@@ -235,8 +272,14 @@ def test_adapters_and_their_compositions_share_a_batch(folder: Path, tmp_path: P
     base = spec_of(folder)
     adapters = [tiny_adapter(folder, tmp_path / str(seed), seed) for seed in (1, 2)]
     members = [spec_of(folder, adapter=path, fingerprint=str(path)) for path in adapters]
-    mixed = ModelSpec("mix", "mix", fingerprint="mix", parents=tuple(members), weights=(0.7, 0.5),
-                      derive="compose")
+    mixed = ModelSpec(
+        "mix",
+        "mix",
+        fingerprint="mix",
+        parents=tuple(members),
+        weights=(0.7, 0.5),
+        derive="compose",
+    )
     backend = HfBackend(base)
     specs = [base, members[0], mixed, members[1], base]
     assert {spec.base_key for spec in specs} == {base.base_key}
@@ -265,17 +308,26 @@ def merged_models(folder: Path, adapters: Sequence[Path]) -> dict[str, Any]:
         states.append(found[str(path)].state_dict())
     mix = AutoModelForCausalLM.from_pretrained(folder)
     base = {name: tensor.clone() for name, tensor in mix.state_dict().items()}
-    mix.load_state_dict({
-        name: tensor + 0.7 * (states[0][name] - tensor) + 0.5 * (states[1][name] - tensor)
-        for name, tensor in base.items()
-    })
+    mix.load_state_dict(
+        {
+            name: tensor + 0.7 * (states[0][name] - tensor) + 0.5 * (states[1][name] - tensor)
+            for name, tensor in base.items()
+        }
+    )
     return {**found, "mix": mix}
 
 
 def test_linear_merge_is_loaded_from_its_parents(folder: Path, tmp_path: Path) -> None:
     parents = (spec_of(folder), spec_of(tiny_folder(tmp_path, seed=5)))
-    spec = ModelSpec("soup", "soup", dtype="float32", fingerprint="soup", parents=parents,
-                     weights=(0.25, 0.75), derive="linear")
+    spec = ModelSpec(
+        "soup",
+        "soup",
+        dtype="float32",
+        fingerprint="soup",
+        parents=parents,
+        weights=(0.25, 0.75),
+        derive="linear",
+    )
     merged = HfBackend(spec)
     states = [AutoModelForCausalLM.from_pretrained(p.path).state_dict() for p in parents]
     for name, tensor in merged.model.state_dict().items():
@@ -298,19 +350,31 @@ def test_hidden_states_and_causal_embeddings(backend: HfBackend, plain: Any) -> 
         np.testing.assert_allclose(vector.values, mean / np.linalg.norm(mean), atol=1e-4)
 
 
-@pytest.mark.parametrize("files", [
-    {"sentence_embedding.json": '{"pooling": "mean", "normalize": true}'},
-    {"modules.json": '[{"type": "sentence_transformers.models.Normalize"}]',
-     "1_Pooling/config.json": '{"pooling_mode_cls_token": true}',
-     "sentence_bert_config.json": '{"max_seq_length": 16}'},
-])
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"sentence_embedding.json": '{"pooling": "mean", "normalize": true}'},
+        {
+            "modules.json": '[{"type": "sentence_transformers.models.Normalize"}]',
+            "1_Pooling/config.json": '{"pooling_mode_cls_token": true}',
+            "sentence_bert_config.json": '{"max_seq_length": 16}',
+        },
+    ],
+)
 def test_sentence_encoder_equals_a_plain_loop(tmp_path: Path, files: dict[str, str]) -> None:
     from transformers import BertConfig, BertModel
 
     folder = tiny_folder(tmp_path)
     torch.manual_seed(0)
-    model = BertModel(BertConfig(vocab_size=320, hidden_size=32, num_hidden_layers=2,
-                                 num_attention_heads=4, intermediate_size=64)).eval()
+    model = BertModel(
+        BertConfig(
+            vocab_size=320,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=64,
+        )
+    ).eval()
     model.save_pretrained(folder)
     (folder / "1_Pooling").mkdir()
     for name, text in files.items():
@@ -333,9 +397,17 @@ def test_reward_equals_a_plain_loop(tmp_path: Path) -> None:
 
     folder = tiny_folder(tmp_path)
     torch.manual_seed(0)
-    model = LlamaForSequenceClassification(LlamaConfig(
-        vocab_size=320, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, num_labels=1, pad_token_id=0)).eval()
+    model = LlamaForSequenceClassification(
+        LlamaConfig(
+            vocab_size=320,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_labels=1,
+            pad_token_id=0,
+        )
+    ).eval()
     model.save_pretrained(folder)
     spec = spec_of(folder)
     judge = HfBackend(spec)

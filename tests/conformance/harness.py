@@ -34,8 +34,8 @@ def write_task(folder: Path) -> Path:
     path = folder / "task.jsonl"
     lines = [
         {
-            "id": f"{split}-{i}", "split": split, "question": f"{topic} ({split})?", "kind": "choice",
-            "choices": ["the", "end", "of"], "answer": "ABC"[i % 3],
+            "id": f"{split}-{i}", "split": split, "question": f"{topic} ({split})?",
+            "kind": "choice", "choices": ["the", "end", "of"], "answer": "ABC"[i % 3],
         }
         for split in ("dev", "test")
         for i, topic in enumerate(TOPICS)

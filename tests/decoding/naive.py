@@ -36,7 +36,10 @@ class NaiveSession:
         return made
 
     def extend(
-        self, rows: Sequence[int], chunks: Sequence[Sequence[int]], keep: Sequence[int] | None = None
+        self,
+        rows: Sequence[int],
+        chunks: Sequence[Sequence[int]],
+        keep: Sequence[int] | None = None,
     ) -> Reading:
         wanted = keep or [1] * len(rows)
         logits, hidden = [], []

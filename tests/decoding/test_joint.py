@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,13 +15,15 @@ from hypothesis import strategies as st
 
 from moco.backends.base import ModelSpec, Row, generate
 from moco.backends.hf import HfBackend
-from moco.decoding.joint import JointSession, Voice, _boundary
+from moco.decoding.joint import JointSession
+from moco.decoding.lines import Voice, boundary
 from moco.engine.jobs import JointRow
 from moco.methods.api.nudging import Nudging
 from moco.methods.base import JointMethod
 from moco.methods.logit.logit_fusion import LogitFusion
 from moco.types import Generation, Request, Sampling
 
+SHORT = Sampling(max_tokens=24)
 QUESTIONS = ["The end?", "What is the answer: 1, 2 or 3 and so on?", "And 4 5 6", "12. The"]
 
 
@@ -47,7 +48,7 @@ def write(
     state: Any = None,
     *,
     naive: bool = False,
-    sampling: Sampling = Sampling(max_tokens=24),
+    sampling: Sampling = SHORT,
     seeds: Sequence[int] = (),
 ) -> list[Generation]:
     own = {id(b): NaiveSession(b.folder) if naive else b.session() for b in backends}
@@ -109,9 +110,7 @@ def test_fusion_of_a_model_with_itself_is_the_model(
 ) -> None:
     backend = models[name]
     sampling = Sampling(max_tokens=24)
-    rows = [
-        Row(Request(name, q, sampling), backend.spec, bytes(32)) for q in QUESTIONS
-    ]
+    rows = [Row(Request(name, q, sampling), backend.spec, bytes(32)) for q in QUESTIONS]
     single = generate(backend, rows)
     fused = write(LogitFusion(mode=mode), [backend, backend], QUESTIONS, sampling=sampling)
     assert [g.text for g in fused] == [g.text for g in single]
@@ -122,10 +121,12 @@ def test_fusion_matches_hand_computation(models: dict[str, HfBackend]) -> None:
     """The first token's log-probability is that of the averaged log-distributions."""
     backends = [models["a"], models["b"]]
     ids = torch.tensor([backends[0].rendered(backends[0].spec, QUESTIONS[0], "")])
+
     def raw(backend: HfBackend) -> torch.Tensor:
         session = NaiveSession(backend.folder)
         row = session.add()[0]
         return session.extend([row], [ids[0].tolist()]).logits_NV[0].log_softmax(-1)
+
     with torch.inference_mode():
         first, second = (raw(b) for b in backends)
     product = ((first + second) / 2).log_softmax(-1)
@@ -161,17 +162,17 @@ def test_rollback_and_fork(models: dict[str, HfBackend]) -> None:
     token = joint.draw([0], first[:1])[0]
     joint.emit(0, [0], [token], first[:1])
     moved = joint.logits(1, [0]).clone()
-    written = joint.bytes(0)
+    written = joint.answer(0)
     joint.rollback(mark)
-    assert joint.bytes(0) == b""
+    assert joint.answer(0) == b""
     assert torch.allclose(joint.logits(0, [0, 1]), first, atol=1e-4)
     joint.append([0], written)
     assert torch.allclose(joint.logits(1, [0]), moved, atol=1e-4)
     twin = joint.fork(0, 1)[0]
     assert torch.allclose(joint.logits(0, [0]), joint.logits(0, [twin]), atol=1e-4)
     joint.append([twin], b" more")
-    assert joint.bytes(0) == written
-    assert joint.bytes(twin) == written + b" more"
+    assert joint.answer(0) == written
+    assert joint.answer(twin) == written + b" more"
     joint.finish([0, 1, twin], "stop")
     joint.close()
     assert all(len(v.session) == 0 for v in voices)
@@ -213,8 +214,10 @@ def scripted(
     voices = []
     for i, name in enumerate(("a", "other")):
         renderer = models[name].renderer(models[name].spec)
+
         def sure(at: int, i: int = i) -> float:
             return 0.05 + 0.9 * (((at + 1) * 2654435761 * (i + 1) + salt) % 97) / 97
+
         session: Any = ScriptedSession(renderer, renderer.ids("q"), text.encode(), sure)
         voices.append(Voice(name, session, renderer, {}, 1))
     rows = [JointRow("q", ("q", "q"), Sampling(max_tokens=400, stop=stop), bytes(32))]
@@ -230,7 +233,8 @@ def scripted(
             st.characters(exclude_categories=["Cs", "Cc"]),
             st.sampled_from(" \n한국어漢字𝛼𝛽🙂👩‍👩‍👧e\u0301ab1"),
         ),
-        min_size=1, max_size=40,
+        min_size=1,
+        max_size=40,
     ),
     salt=st.integers(0, 1000),
     gamma=st.sampled_from([0.2, 0.5, 0.8]),
@@ -265,6 +269,6 @@ def test_stop_strings_cut_across_writers(models: dict[str, HfBackend]) -> None:
 def test_boundary_never_cuts_a_character(data: bytes) -> None:
     text = data.decode("utf-8", "replace").encode()
     for end in range(len(text) + 1):
-        size = _boundary(text[:end])
+        size = boundary(text[:end])
         text[:size].decode()
         assert end - size < 4

@@ -33,8 +33,10 @@ def test_draws_follow_the_distribution(temperature: float, top_p: float) -> None
     ranked, order = probs.sort(descending=True)
     kept = order[: int((ranked.cumsum(-1) < top_p).sum()) + 1] if top_p < 1 else order
     ids = draw(
-        logits_V.expand(count, -1), uniforms([SEEDS[1]] * count, range(count)),
-        [temperature] * count, [top_p] * count,
+        logits_V.expand(count, -1),
+        uniforms([SEEDS[1]] * count, range(count)),
+        [temperature] * count,
+        [top_p] * count,
     )
     observed = torch.bincount(ids, minlength=50).double()
     assert observed.sum() == observed[kept].sum()

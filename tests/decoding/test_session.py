@@ -56,12 +56,15 @@ def test_any_order_of_calls_gives_the_same(case: tuple[Any, list[int], Tensor]) 
     dice, session = random.Random(0), Session(model)
     rows = session.add(5)
     for _ in range(40):
-        live = [row for row in dice.sample(rows, dice.randint(1, len(rows)))
-                if session.length(row) < 80]
+        live = [
+            row for row in dice.sample(rows, dice.randint(1, len(rows))) if session.length(row) < 80
+        ]
         if live:
             sizes = [dice.choice([1, 1, 1, 2, 4, 7, 40]) for _ in live]
-            spans = [(session.length(row), session.length(row) + n)
-                     for row, n in zip(live, sizes, strict=True)]
+            spans = [
+                (session.length(row), session.length(row) + n)
+                for row, n in zip(live, sizes, strict=True)
+            ]
             found = session.extend(live, [ids[start:end] for start, end in spans]).logits_NV
             assert close(found, expected[[end - 1 for _, end in spans]])
         row = dice.choice(rows)
@@ -100,9 +103,7 @@ def test_states_are_what_the_logits_are_made_of(case: tuple[Any, list[int], Tens
     assert close(states[1], reading.hidden_NW[:2])
 
 
-def test_a_wiped_row_leaves_nothing_to_its_neighbours(
-    case: tuple[Any, list[int], Tensor]
-) -> None:
+def test_a_wiped_row_leaves_nothing_to_its_neighbours(case: tuple[Any, list[int], Tensor]) -> None:
     model, ids, expected = case
     session = Session(model)
     a, b = session.add(2)

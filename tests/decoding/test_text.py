@@ -29,8 +29,9 @@ def test_bytes_that_never_complete_a_character_are_left_out_at_the_end() -> None
     assert "".join(shown) == text.split()[1] == "a"
 
 
-@pytest.mark.parametrize("pieces", [["ab\nQues", "tion: x"], ["a", "b", "\n", "Question:"],
-                                    ["ab\nQuestion: and more"]])
+@pytest.mark.parametrize(
+    "pieces", [["ab\nQues", "tion: x"], ["a", "b", "\n", "Question:"], ["ab\nQuestion: and more"]]
+)
 def test_stop_string_is_found_across_tokens_and_cut(pieces: list[str]) -> None:
     text, shown = stream([piece.encode() for piece in pieces], stops=("\nQuestion:", "zz"))
     assert text.stopped

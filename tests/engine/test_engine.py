@@ -1,4 +1,4 @@
-"""The engine: nothing computed twice, threads share batches, copies differ, cancelled rows leave."""
+"""The engine: nothing computed twice, shared batches, copies that differ, rows that leave."""
 
 from __future__ import annotations
 
@@ -91,9 +91,7 @@ def test_alias_id_and_stage_are_not_in_the_key(engine: Engine, folders: dict[str
     assert engine.fresh_calls == before
 
 
-def test_adapters_and_compositions_share_one_base(
-    engine: Engine, folders: dict[str, Path]
-) -> None:
+def test_adapters_and_compositions_share_one_base(engine: Engine, folders: dict[str, Path]) -> None:
     members = [str(folders[n]) for n in ("a", "lora0", "lora1")]
     pool = pool_of(engine, members, Sampling(max_tokens=12))
     alone = pool.ask_all(QUERIES)
@@ -102,7 +100,11 @@ def test_adapters_and_compositions_share_one_base(
     assert [g.text for g in one.ask([q.prompt for q in QUERIES])] == [g.text for g in alone[1]]
     half = pool.compose({"lora0": 0.5, "lora1": 0.5})
     both = pool.including([half]).generate(
-        [Request(m, q.prompt, Sampling(max_tokens=12)) for q in QUERIES for m in ("lora0", half.name)]
+        [
+            Request(m, q.prompt, Sampling(max_tokens=12))
+            for q in QUERIES
+            for m in ("lora0", half.name)
+        ]
     )
     assert [g.text for g in both[::2]] == [g.text for g in alone[1]]
     assert len(engine.loads) == 1

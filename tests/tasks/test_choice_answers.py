@@ -260,3 +260,35 @@ def test_raw_and_why_are_told() -> None:
     assert answer.raw == "(B)"
     assert answer.why == "line"
     assert answer.kind == "choice"
+
+
+MORE = r"""
+C: bird
+C, because birds fly.
+(C) because it flies
+I'd say C.
+Choose C
+It's definitely C.
+Not A, but C.
+That leaves C.
+Ans: C
+We can rule out A and B. That leaves C.
+A: no. B: no. C: yes. D: no. The answer is C
+D is tempting, but C is correct.
+Of these, C is the best answer.
+C) bird is the correct answer.
+\[\boxed{\textbf{(C)}}\]
+{'answer': 'C'}
+{"choice": "C", "why": "A is wrong"}
+La réponse est C.
+A resposta correta é C.
+La respuesta correcta es la C.
+答えはCです
+정답은 C입니다
+Ответ: C
+"""
+
+
+@pytest.mark.parametrize("text", MORE.strip().split("\n"))
+def test_more_ways_to_say_c(text: str) -> None:
+    assert extract(text, ask()).value == "C"

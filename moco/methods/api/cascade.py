@@ -15,7 +15,10 @@ from moco.pool import Dev, Pool
 from moco.prompts import replace_last_user
 from moco.types import Generation, Json, Prediction, Query, Request, Sampling
 
-ASK = "Before that, on a line of its own, say how sure you are: Confidence: sure, or Confidence: unsure."
+ASK = (
+    "Before that, on a line of its own, say how sure you are: Confidence: sure, or Confidence:"
+    " unsure."
+)
 SAID = re.compile(
     r"^[ \t*_]*confidence[ \t*_]*:[ \t*_]*(sure|unsure)\b.*$\n?", re.IGNORECASE | re.MULTILINE
 )

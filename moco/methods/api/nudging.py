@@ -16,7 +16,8 @@ from moco.types import Json, Prediction, Query, Sampling
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from moco.decoding.joint import JointSession, Mark
+    from moco.decoding.joint import JointSession
+    from moco.decoding.lines import Mark
 
 BASE, NUDGE = 0, 1
 """Order of the two members in the joint session."""
@@ -31,13 +32,21 @@ MAX_WORD = 16
 SPACES = frozenset(b" \t\r\n")
 
 
+class Trial(TypedDict):
+    """One point of the dev search."""
+
+    gamma: float
+    nudging: str
+    score: float
+
+
 class State(TypedDict):
     """What the search chose."""
 
     gamma: float
     base: str
     nudging: str
-    trials: list[list[Json]]
+    trials: list[Trial]
 
 
 @dataclass(slots=True)
@@ -88,9 +97,7 @@ class Nudging(JointMethod[State]):
         search = self.search_gamma or self.search_nudging
         return Requires(access=self.requires.access, min_models=2, dev=search)
 
-    def problems(
-        self, facts: Mapping[str, ModelFacts | None], sampling: Sampling
-    ) -> list[Problem]:
+    def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """Both must be members, and two of them."""
         found = []
         for where, name in (("base", self.base), ("nudging", self.nudging)):
@@ -110,13 +117,15 @@ class Nudging(JointMethod[State]):
         base, nudging = self._pair(pool.names)
         gammas = [self.gamma, *(g for g in GRID if self.search_gamma and g != self.gamma)]
         others = [n for n in pool.names if self.search_nudging and n not in (base, nudging)]
-        trials: list[list[Json]] = []
+        found: list[Trial] = []
         if self.search_gamma or self.search_nudging:
             for name in (nudging, *others):
                 for gamma in gammas:
-                    trials.append([gamma, name, self._score(pool, dev, base, name, gamma)])
-        best = max(trials, key=lambda t: float(t[2])) if trials else [self.gamma, nudging, 0.0]
-        return {"gamma": best[0], "base": base, "nudging": best[1], "trials": trials}
+                    score = self._score(pool, dev, base, name, gamma)
+                    found.append({"gamma": gamma, "nudging": name, "score": score})
+        given: Trial = {"gamma": self.gamma, "nudging": nudging, "score": 0.0}
+        best = max(found, key=lambda trial: trial["score"], default=given)
+        return {"gamma": best["gamma"], "base": base, "nudging": best["nudging"], "trials": found}
 
     def _score(self, pool: Pool, dev: Dev, base: str, nudging: str, gamma: float) -> float:
         state: State = {"gamma": gamma, "base": base, "nudging": nudging, "trials": []}
@@ -189,9 +198,7 @@ class Nudging(JointMethod[State]):
             if word.mode == "nudge" and session.is_live(row):
                 word.mark, word.data, word.tokens = session.mark(row), b"", 0
 
-    def _nudge_step(
-        self, session: JointSession, rows: list[int], words: dict[int, _Word]
-    ) -> None:
+    def _nudge_step(self, session: JointSession, rows: list[int], words: dict[int, _Word]) -> None:
         """The nudging model's next token, or the end of its word."""
         if not rows:
             return

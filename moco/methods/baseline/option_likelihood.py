@@ -32,15 +32,11 @@ class OptionLikelihood(Method[None]):
     """What an option's log-likelihood is divided by: its length in UTF-8 bytes (comparable between
     vocabularies), in tokens, or nothing."""
 
-    def problems(
-        self, facts: Mapping[str, ModelFacts | None], sampling: Sampling
-    ) -> list[Problem]:
+    def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """The member must exist, or the pool must leave no choice."""
         return member_problems(self.member, facts)
 
-    def predict(
-        self, pool: Pool, queries: Sequence[Query], state: None
-    ) -> list[Prediction]:
+    def predict(self, pool: Pool, queries: Sequence[Query], state: None) -> list[Prediction]:
         """All options of all questions in one request list."""
         model = pool.named(self.member or pool.names[0])
         prompts = [replace_last_user(q.prompt, q.bare or q.text) for q in queries]
@@ -51,7 +47,8 @@ class OptionLikelihood(Method[None]):
         for query in queries:
             scores = []
             for option, likelihood in zip(query.choices, found, strict=False):
-                scores.append(round(likelihood.total / self._length(option, likelihood.logprobs), 6))
+                length = self._length(option, likelihood.logprobs)
+                scores.append(round(likelihood.total / length, 6))
             best = max(range(len(scores)), key=lambda i: (scores[i], -i))
             notes = {"scores": scores}
             text = f"Answer: {LETTERS[best]}"

@@ -36,7 +36,7 @@ class SingleModel(Method[None]):
 
 
 def member_problems(member: str, facts: Mapping[str, ModelFacts | None]) -> list[Problem]:
-    """What is wrong with a `member` field: no such member, or none named where there are several."""
+    """What is wrong with a `member` field: no such member, or none where there are several."""
     if member and member not in facts:
         what = f"no pool member is called '{member[:80]}'"
         return [Problem("method.member", what, "members: " + ", ".join(facts))]

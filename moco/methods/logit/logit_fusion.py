@@ -36,9 +36,7 @@ class LogitFusion(LogitMethod[None]):
     weights: tuple[Annotated[float, Field(ge=0)], ...] = ()
     """One weight per member, in pool order, normalised to sum 1; empty = equal."""
 
-    def problems(
-        self, facts: Mapping[str, ModelFacts | None], sampling: Sampling
-    ) -> list[Problem]:
+    def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """Weights must match the members."""
         if self.weights and len(self.weights) != len(facts):
             what = f"has {len(self.weights)} values for {len(facts)} members"

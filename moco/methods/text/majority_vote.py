@@ -15,6 +15,7 @@ from moco.engine.cache import digest
 from moco.methods import votes
 from moco.methods.base import Level, Method, dev_best
 from moco.pool import Dev, Pool
+from moco.tasks.answers import Answer
 from moco.types import Generation, Prediction, Query, Sampling
 
 
@@ -128,7 +129,7 @@ class MajorityVote(Method[State]):
         self,
         query: Query,
         leaders: Sequence[int],
-        answers: Sequence[votes.Answer],
+        answers: Sequence[Answer],
         voters: Sequence[str],
         scores: Mapping[str, float],
         seed: int,

@@ -1,0 +1,117 @@
+"""What a joint session keeps of each row: the answer's bytes and every member's view of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from moco.decoding.session import Session
+from moco.decoding.text import AnswerText
+from moco.engine.jobs import JointRow
+from moco.types import Json, Stop, Usage
+
+if TYPE_CHECKING:
+    from moco.rendering import Renderer
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One member as the session uses it; members on one base share its `session`."""
+
+    name: str
+    session: Session
+    renderer: Renderer
+    mixture: Mapping[str, float]
+    num_parameters: int
+
+
+@dataclass(slots=True)
+class Own:
+    """What one member has of one row."""
+
+    prompt: tuple[int, ...]
+    row: int
+    """Row in the member's session."""
+    ids: list[int] = field(default_factory=list)
+    """Token ids of the answer so far, in the member's vocabulary."""
+    covered: int = 0
+    """Bytes of the answer that `ids` stand for."""
+    read: int = 0
+    """Positions of prompt + ids that the model has read."""
+    heard: Tensor | None = None
+    """Next-token logits [V] after the `read` positions; None after a rollback."""
+    state: Tensor | None = None
+    """Final hidden state [W] that belongs to `heard`."""
+    positions: int = 0
+    rolled_back: int = 0
+
+
+@dataclass(slots=True)
+class Line:
+    """One row: the answer so far and each member's view of it."""
+
+    index: int
+    task: JointRow
+    own: list[Own]
+    text: AnswerText
+    data: bytearray = field(default_factory=bytearray)
+    emitted: int = 0
+    drawn: int = 0
+    logprobs: list[float] = field(default_factory=list)
+    authors: list[tuple[int, int]] = field(default_factory=list)
+    """(member, bytes) in order of writing; member −1 = the method itself."""
+    stop: Stop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a row's answer to come back to."""
+
+    row: int
+    size: int
+    emitted: int
+    logprobs: int
+    authors: tuple[tuple[int, int], ...]
+    ids: tuple[tuple[int, int], ...]
+    """Per member: number of own ids, bytes covered."""
+
+
+def boundary(data: bytes | bytearray) -> int:
+    """Length of the longest beginning that does not end inside a character."""
+    for back in range(1, min(4, len(data)) + 1):
+        lead = data[-back]
+        if lead >= 0xC0:
+            need = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+            return len(data) if back >= need else len(data) - back
+        if lead < 0x80:
+            break
+    return len(data)
+
+
+def cost(line: Line, voices: Sequence[Voice], seconds: float) -> Usage:
+    """What a row cost all members together."""
+    return Usage(
+        prompt_tokens=sum(len(own.prompt) for own in line.own),
+        generated_tokens=line.emitted,
+        positions=sum(own.positions for own in line.own),
+        rolled_back=sum(own.rolled_back for own in line.own),
+        flops=sum(
+            2.0 * v.num_parameters * own.positions for v, own in zip(voices, line.own, strict=True)
+        ),
+        seconds=seconds,
+    )
+
+
+def spans(line: Line, names: Sequence[str]) -> Json:
+    """[[writer, bytes], …] in order, neighbours of one writer joined; "all" in lock-step."""
+    found: list[list[Any]] = []
+    for member, size in line.authors:
+        name = names[member] if member >= 0 else "all"
+        if found and found[-1][0] == name:
+            found[-1][1] += size
+        elif size:
+            found.append([name, size])
+    return found
