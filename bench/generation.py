@@ -78,8 +78,12 @@ def theirs(model: Any, backend: HfBackend, load: Load, batch: int) -> int:
         ids = torch.tensor([[stops[0]] * (width - len(r)) + list(r) for r in rows])
         mask = torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows])
         output = model.generate(
-            ids.to(model.device), attention_mask=mask.to(model.device), do_sample=False,
-            max_new_tokens=max(limits), eos_token_id=stops, pad_token_id=stops[0],
+            ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            do_sample=False,
+            max_new_tokens=max(limits),
+            eos_token_id=stops,
+            pad_token_id=stops[0],
         )[:, width:].tolist()
         for row, limit in zip(output, limits, strict=True):
             end = next((i + 1 for i, token in enumerate(row) if token in stops), len(row))
@@ -108,11 +112,17 @@ def compare(
         other = rate(lambda: theirs(model, backend, load, best))
         wall.append(mine.wall / other.wall)
         cpu.append(mine.cpu / other.cpu)
-        print(f"  ours {mine.wall:.1f}, transformers at {best} {other.wall:.1f} tokens/s, "
-              f"ratio {wall[-1]:.2f} (CPU time {cpu[-1]:.2f})", flush=True)
+        print(
+            f"  ours {mine.wall:.1f}, transformers at {best} {other.wall:.1f} tokens/s, "
+            f"ratio {wall[-1]:.2f} (CPU time {cpu[-1]:.2f})",
+            flush=True,
+        )
     ratio = statistics.median(wall)
-    print(f"{load.name}: median ratio {ratio:.2f} (CPU time {statistics.median(cpu):.2f}), "
-          f"wanted {load.target}", flush=True)
+    print(
+        f"{load.name}: median ratio {ratio:.2f} (CPU time {statistics.median(cpu):.2f}), "
+        f"wanted {load.target}",
+        flush=True,
+    )
     return ratio >= load.target
 
 
@@ -131,18 +141,27 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     spec = ModelSpec("m", "m", path=options.model, dtype=options.dtype)
     backend = HfBackend(spec, options.device)
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        options.model, dtype=getattr(torch, options.dtype), attn_implementation="sdpa"
-    ).to(options.device).eval()
+    model = (
+        transformers.AutoModelForCausalLM.from_pretrained(
+            options.model, dtype=getattr(torch, options.dtype), attn_implementation="sdpa"
+        )
+        .to(options.device)
+        .eval()
+    )
     prompts, dice = questions(options.questions, 128), random.Random(0)
     loads = {
         "equal": Load("64 prompts, up to 128 new tokens", prompts[:64], [128] * 64, 1.1),
-        "mixed": Load("128 requests of 8 to 256 new tokens", prompts,
-                      [dice.randint(8, 256) for _ in prompts], 1.5),
+        "mixed": Load(
+            "128 requests of 8 to 256 new tokens",
+            prompts,
+            [dice.randint(8, 256) for _ in prompts],
+            1.5,
+        ),
     }
     chosen = loads if options.load == "both" else {options.load: loads[options.load]}
-    met = [compare(backend, model, load, options.repeats, options.static)
-           for load in chosen.values()]
+    met = [
+        compare(backend, model, load, options.repeats, options.static) for load in chosen.values()
+    ]
     return 0 if all(met) else 1
 
 

@@ -103,9 +103,8 @@ class Generator:
                 f"{sampling.max_tokens} does not fit its context of {renderer.context}: "
                 f"{clip(str(request.prompt))}"
             )
-        thinking = renderer.decode(prompt[-4:]).rstrip().endswith(OPEN) or request.prefix.rfind(
-            OPEN
-        ) > request.prefix.rfind(CLOSE)
+        opened = renderer.decode(prompt[-4:]).rstrip().endswith(OPEN)
+        thinking = opened or request.prefix.rfind(OPEN) > request.prefix.rfind(CLOSE)
         self.waiting.append(Live(row, prompt, renderer, AnswerText(sampling.stop, thinking)))
 
     def _admit(self) -> None:

@@ -133,8 +133,10 @@ class Scorer:
         share = (time.perf_counter() - start) / max(1, session.positions - before)
         for item in items:
             usage = Usage(
-                prompt_tokens=len(item.context), positions=item.positions,
-                flops=self.backend.flops(item.positions), seconds=share * item.positions,
+                prompt_tokens=len(item.context),
+                positions=item.positions,
+                flops=self.backend.flops(item.positions),
+                seconds=share * item.positions,
             )
             found[item.index] = Likelihood(tuple(item.logprobs), item.greedy, usage)
 
@@ -191,7 +193,8 @@ class Scorer:
 def _judge(logits_NV: Tensor, items: Sequence[Item], counts: Sequence[int]) -> None:
     """Take the next `counts` judged tokens of each item from the logits, in order."""
     ids = [
-        token for item, count in zip(items, counts, strict=True)
+        token
+        for item, count in zip(items, counts, strict=True)
         for token in item.judged[len(item.logprobs) : len(item.logprobs) + count]
     ]
     ids_N = torch.tensor(ids, device=logits_NV.device)
