@@ -31,20 +31,20 @@ def regrade(folder: Path) -> Regraded:
     run: RunConfig = config.parse(
         RunConfig, documents.read_file(folder / "config.yaml"), str(folder)
     )
-    data = plan.load_task(run, plan.task_entry(run, files=False), pull=False)
+    task = plan.load_task(run, plan.task_entry(run, files=False), pull=False)
     where = clip(str(folder), 300)
-    if data is None:
+    if task is None:
         raise DataError(f"{where}: the task's data is not on this machine; moco data pull it first")
     records = {(r.get("query_id"), r.get("draw")): r for r in read(folder / "samples.jsonl")}
     scores: list[list[Score]] = []
     changed = 0
-    samples = [s for s in data.test if (s.query.id, 0) in records]
+    samples = [s for s in task.test if (s.query.id, 0) in records]
     for draw in range(run.samples):
         own = [records.get((s.query.id, draw)) for s in samples]
         if not samples or any(r is None for r in own):
             raise DataError(f"{where}: samples.jsonl lacks predictions; run its config.yaml again")
         stored = [r for r in own if r is not None]
-        scores.append(data.scorer.score(samples, [_prediction(r) for r in stored], {}))
+        scores.append(task.scorer.score(samples, [_prediction(r) for r in stored], {}))
         changed += sum(s.value != r.get("score") for s, r in zip(scores[-1], stored, strict=True))
     return Regraded(stats.mean(per_item(scores)), changed)
 

@@ -27,7 +27,8 @@ from pydantic import ValidationError
 
 from moco import registry
 from moco.access import NONE, Access, ModelFacts
-from moco.config import RunConfig, parse, read_file
+from moco.config import RunConfig, parse
+from moco.documents import read_file
 from moco.errors import ConfigError, EnvironmentProblem, RequirementError
 from moco.plan import plan
 from moco.runner import run
