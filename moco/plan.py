@@ -22,6 +22,10 @@ from moco.tasks.base import Task
 from moco.types import AnswerKind, Sample, Sampling
 
 
+UNKNOWN = ("unknown until pulled",)
+"""The note on a task whose data is not on this machine."""
+
+
 @dataclass(frozen=True)
 class TaskData:
     """A task's questions as this run uses them."""
@@ -124,7 +128,7 @@ def check(
         *method.problems(facts, sampling_of(run)),
         *_copies(run, found),
         *(Problem("config", note, note=True) for note in run.notes),
-        *(Problem("task", note, note=True) for note in (data.notes if data else ())),
+        *(Problem("task", note, note=True) for note in (data.notes if data else UNKNOWN)),
     ]
 
 
