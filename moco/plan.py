@@ -21,7 +21,6 @@ from moco.tasks import jsonl
 from moco.tasks.base import Task
 from moco.types import AnswerKind, Sample, Sampling
 
-
 UNKNOWN = ("unknown until pulled",)
 """The note on a task whose data is not on this machine."""
 
