@@ -125,7 +125,7 @@ def pair_call(kind: str, pair: Pair, query_id: str, stage: str) -> Call:
         key=digest(identity),
         payload=pair,
         spec=pair.spec,
-        size=len(ids or ()) + len(pair.text) // 4,
+        size=len(ids or ()),
         query_id=query_id,
         stage=stage,
         shown=shown,
