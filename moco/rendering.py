@@ -291,9 +291,10 @@ class _ByteRule:
 
     def __call__(self, token: str) -> bytes:
         if self.style == "level":
-            if all(char in self.byte_by_char for char in token):
-                return bytes(self.byte_by_char[char] for char in token)
-            return token.encode()
+            try:
+                return bytes([self.byte_by_char[char] for char in token])
+            except KeyError:
+                return token.encode()
         if self.style == "pieces":
             return token[2:].encode() if token.startswith("##") else b" " + token.encode()
         if re.fullmatch(r"<0x[0-9A-Fa-f]{2}>", token):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from moco.decoding import attention
 from moco.decoding import session as session_module
 from moco.decoding.kv import rounded
 from moco.decoding.session import Session, attach
@@ -90,6 +91,18 @@ def test_long_input_is_read_in_passes(
     found = session.extend([a, b], [ids[:120], ids[:50]], [9, 50])
     assert close(found.logits_NV, torch.cat([expected[111:120], expected[:50]]))
     assert found.hidden_NW.shape[0] == 59
+
+
+def test_the_fused_kernel_says_the_same(
+    case: tuple[Any, list[int], Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, ids, expected = case
+    monkeypatch.setattr(attention, "PLAIN_DEVICES", frozenset())
+    session = Session(model)
+    a, b = session.add(2)
+    session.extend([a, b], [ids[:40], ids[:3]])
+    found = session.extend([a, b], [ids[40:43], ids[3:4]], [3, 1]).logits_NV
+    assert close(found, expected[[40, 41, 42, 3]])
 
 
 def test_states_are_what_the_logits_are_made_of(case: tuple[Any, list[int], Tensor]) -> None:
