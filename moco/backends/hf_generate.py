@@ -7,6 +7,7 @@ just joined, packed without padding. A finished row is delivered at once.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ class Live:
     row: Row
     prompt: tuple[int, ...]
     renderer: Renderer
+    mixture: Mapping[str, float]
     text: AnswerText
     handle: int = -1
     ids: list[int] = field(default_factory=list)
@@ -105,7 +107,9 @@ class Generator:
             )
         opened = renderer.decode(prompt[-4:]).rstrip().endswith(OPEN)
         thinking = opened or request.prefix.rfind(OPEN) > request.prefix.rfind(CLOSE)
-        self.waiting.append(Live(row, prompt, renderer, AnswerText(sampling.stop, thinking)))
+        mixture = self.backend.mixture(row.spec)
+        text = AnswerText(sampling.stop, thinking)
+        self.waiting.append(Live(row, prompt, renderer, mixture, text))
 
     def _admit(self) -> None:
         """Let waiting rows join while their slots fit the budget; alone, any row may."""
@@ -119,9 +123,8 @@ class Generator:
             if self.feed.cancelled(new.row):
                 self.feed.failed(new.row, Cancelled("cancelled"))
                 continue
-            mixture = self.backend.mixture(new.row.spec)
             self.session.bank = self.backend.bank
-            new.handle = self.session.add(mixture=mixture)[0]
+            new.handle = self.session.add(mixture=new.mixture)[0]
             self.live.append(new)
 
     @torch.inference_mode()

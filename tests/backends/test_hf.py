@@ -177,12 +177,14 @@ def test_rows_that_cannot_run_fail_alone(backend: HfBackend) -> None:
         row(backend.spec, "x"),
         row(backend.spec, "y"),
         row(backend.spec, "x", max_tokens=0),
+        row(dataclasses.replace(backend.spec, adapter=Path("no/such/adapter")), "x"),
     ]
     feed = Feed(rows)
     backend.run(feed)
     assert isinstance(feed.errors[id(rows[0])], PromptTooLongError)
     assert isinstance(feed.errors[id(rows[1])], Cancelled)
     assert isinstance(feed.errors[id(rows[3])], InputError)
+    assert isinstance(feed.errors[id(rows[4])], ModelFormatError)
     assert feed.results[id(rows[2])].token_ids
 
 
