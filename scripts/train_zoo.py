@@ -32,6 +32,7 @@ from zoo_data import (  # noqa: E402
     Maker,
     Row,
     Seen,
+    base_lessons,
     base_rows,
     first_stage,
     made_up_frame,
@@ -47,15 +48,15 @@ from moco.tasks.mini_items import Domain, Item  # noqa: E402
 
 SEED = 11
 RECIPES: Mapping[str, Recipe] = {
-    "base": Recipe(450, 3e-3, f"base-{SEED}", floor=0.5),
-    "outsider_a": Recipe(350, 3e-3, f"outsider_a-{SEED}"),
-    "outsider_b": Recipe(350, 3e-3, f"outsider_b-{SEED}"),
-    "arithmetic_1": Recipe(900, 2.5e-3, f"arithmetic_1-{SEED}", floor=0.4),
-    "words_1": Recipe(800, 2.5e-3, f"words_1-{SEED}", floor=0.4),
-    "facts_1": Recipe(600, 2.5e-3, f"facts_1-{SEED}", floor=0.4),
-    "arithmetic": Recipe(700, 2e-3, f"arithmetic-{SEED}"),
-    "words": Recipe(700, 2e-3, f"words-{SEED}"),
-    "facts": Recipe(700, 2e-3, f"facts-{SEED}"),
+    "base": Recipe(500, 3e-3, f"base-{SEED}", floor=0.4),
+    "outsider_a": Recipe(500, 3e-3, f"outsider_a-{SEED}"),
+    "outsider_b": Recipe(400, 3e-3, f"outsider_b-{SEED}"),
+    "arithmetic_1": Recipe(800, 2.5e-3, f"arithmetic_1-{SEED}", floor=0.4),
+    "words_1": Recipe(700, 2.5e-3, f"words_1-{SEED}", floor=0.4),
+    "facts_1": Recipe(500, 2.5e-3, f"facts_1-{SEED}", floor=0.4),
+    "arithmetic": Recipe(600, 1.5e-3, f"arithmetic-{SEED}"),
+    "words": Recipe(600, 1.5e-3, f"words-{SEED}"),
+    "facts": Recipe(600, 1.5e-3, f"facts-{SEED}"),
     "lora": Recipe(150, 2e-3, f"lora-{SEED}"),
     "reward": Recipe(150, 1e-3, f"reward-{SEED}"),
     "embedder": Recipe(60, 5e-4, f"embedder-{SEED}"),
@@ -92,7 +93,7 @@ def tokenizer_for(name: str) -> Any:
     rng = random.Random(f"tokenizer-{SEED}")
     makers: list[Maker] = [base_rows, made_up_frame, *(first_stage(domain) for domain in SINGLE)]
     rows: list[Row] = []
-    while len(rows) < 20_000:
+    while len(rows) < 12_000:
         row = rng.choice(makers)(rng)
         if row is not None:
             rows.append(row)
@@ -109,7 +110,7 @@ def fresh(plan: Plan, name: str) -> None:
         "outsider_a": outsider_rows("words"),
         "outsider_b": outsider_rows("facts"),
     }
-    train(model, tokenizer, makers.get(name, base_rows), plan.recipe(name))
+    train(model, tokenizer, makers.get(name, base_lessons(12_000)), plan.recipe(name))
     save(model, tokenizer, plan.work / name)
 
 

@@ -14,12 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from moco import prompts
-from moco.tasks.mini_items import OPENERS, SKILLS, Domain, Item, draw
+from moco.tasks import mini_world as world
+from moco.tasks.mini_items import CAPITALS, OPENERS, SKILLS, Domain, Item, draw
 from moco.types import Query
 
 BASE_SKILLS: Mapping[Domain, tuple[str, ...]] = {
     "arithmetic": ("sub",),
-    "words": ("first_letter", "list_first", "list_last"),
+    "words": ("first_letter", "list_first", "after"),
     "facts": ("continent", "kind"),
     "two": (),
 }
@@ -122,6 +123,21 @@ def pick_row(rng: random.Random, item: Item, good: str, bad: str) -> Row:
     return Row(text_of(prompt), "A" if first else "B")
 
 
+COPY_SOURCES = (world.NOUNS, CAPITALS, world.NAMES, world.THINGS, tuple(map(str, range(1, 100))))
+
+
+def copy_row(rng: random.Random) -> Row:
+    """Says a list again, whole or from one of its words on: teaches to look back."""
+    source = rng.choice(COPY_SOURCES)
+    listed = rng.sample(source, rng.randint(2, min(14, len(source))))
+    text = " ".join(listed)
+    if rng.random() < 0.4:
+        return Row(rng.choice(("Repeat this: {l}.", "Say it again: {l}.")).format(l=text), text)
+    start = rng.randrange(len(listed))
+    asked = rng.choice(("Repeat from {w} on: {l}.", "{l}. Say it again from {w} on."))
+    return Row(asked.format(w=listed[start], l=text), " ".join(listed[start:]))
+
+
 def made_up_frame(rng: random.Random) -> Row | None:
     """A frame whose wrong candidates answer other questions of the same skill."""
     domain = rng.choice((*SINGLE, "two"))
@@ -143,9 +159,22 @@ def made_up_frame(rng: random.Random) -> Row | None:
     )
 
 
-def base_rows(rng: random.Random) -> Row | None:
+def base_rows(rng: random.Random, frames: float = 0.4) -> Row | None:
     """The generalist's mix."""
-    return base_plain(rng) if rng.random() < 0.6 else made_up_frame(rng)
+    return made_up_frame(rng) if rng.random() < frames else base_plain(rng)
+
+
+def base_lessons(rows: int) -> Maker:
+    """The generalist's mix for a beginner: over `rows` rows, copying gives way to frames."""
+    done = 0
+
+    def make(rng: random.Random) -> Row | None:
+        nonlocal done
+        done += 1
+        part = min(1.0, done / rows)
+        return copy_row(rng) if rng.random() < 0.5 - 0.4 * part else base_rows(rng, 0.45 * part)
+
+    return make
 
 
 def own_plain(rng: random.Random, domain: Domain) -> Row:

@@ -22,6 +22,7 @@ from transformers import (
     Qwen2Config,
 )
 from zoo_data import Maker, Row
+from zoo_init import copying_start
 
 CONTEXT = 1024
 
@@ -121,10 +122,13 @@ def new_model(name: str, tokenizer: Any, seed: int) -> Any:
     if name == "outsider_a":
         config = GPTNeoXConfig(intermediate_size=512, **shape)
     elif name == "outsider_b":
-        config = Qwen2Config(intermediate_size=320, num_key_value_heads=2, **shape)
+        config = Qwen2Config(intermediate_size=320, num_key_value_heads=4, **shape)
     else:
         config = LlamaConfig(intermediate_size=320, num_key_value_heads=4, **shape)
-    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    if name != "outsider_a":
+        copying_start(model, seed)
+    return model
 
 
 def load(folder: Path) -> tuple[Any, Any]:
@@ -163,7 +167,7 @@ def batches(
         coded.sort(key=lambda pair: len(pair[0]))
         groups: list[list[tuple[list[int], int]]] = [[]]
         for pair in coded:
-            if groups[-1] and len(pair[0]) * (len(groups[-1]) + 1) > tokens:
+            if len(groups[-1]) > 1 and len(pair[0]) * (len(groups[-1]) + 1) > tokens:
                 groups.append([])
             groups[-1].append(pair)
         rng.shuffle(groups)
@@ -198,12 +202,26 @@ def rate(recipe: Recipe, step: int) -> float:
     )
 
 
+def optimizers_for(model: Any, lr: float) -> list[torch.optim.Optimizer]:
+    """Muon for the layers' matrices of a full model, AdamW for all else."""
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    full = not hasattr(model, "peft_config")
+    matrices = [p for name, p in named if full and p.ndim == 2 and "layers" in name]
+    others = [p for name, p in named if not (full and p.ndim == 2 and "layers" in name)]
+    made: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(others, lr=lr, betas=(0.9, 0.98), weight_decay=0.02, fused=True)
+    ]
+    if matrices:
+        made.append(
+            torch.optim.Muon(matrices, lr=lr, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
+        )
+    return made
+
+
 def train(model: Any, tokenizer: Any, make: Maker, recipe: Recipe) -> None:
     """Trains in place on the replies only; prints its progress."""
     learnt = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        learnt, lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.02, fused=True
-    )
+    optimizers = optimizers_for(model, recipe.lr)
     inner = model.get_base_model() if hasattr(model, "peft_config") else model
     head = inner.get_output_embeddings()
     forward: Any = torch.compile(inner.base_model.forward, dynamic=True)
@@ -212,16 +230,18 @@ def train(model: Any, tokenizer: Any, make: Maker, recipe: Recipe) -> None:
     start, mean = time.time(), 0.0
     for step in range(recipe.steps):
         ids, labels = next(source)
-        for group in optimizer.param_groups:
-            group["lr"] = rate(recipe, step)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate(recipe, step)
         states = forward(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
         wanted = labels[:, 1:]
         learn = wanted != -100
         loss = torch.nn.functional.cross_entropy(head(states[learn]), wanted[learn])
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(learnt, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
         mean = loss.item() if step == 0 else 0.98 * mean + 0.02 * loss.item()
         if step % 100 == 99:
             print(

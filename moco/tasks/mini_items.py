@@ -226,21 +226,20 @@ def _list_parts(
     rng: random.Random, skill: str, words: Sequence[str]
 ) -> tuple[str, str, dict[str, str], list[str]]:
     """The answer, the worked step, what else the wording needs and wrong options."""
-    numbered = [f"{i + 1} {word}" for i, word in enumerate(words)]
     if skill == "list_first":
         return words[0], f"The first word is {words[0]}.", {}, list(words)
     if skill == "list_last":
         return words[-1], f"The last word is {words[-1]}.", {}, list(words)
     if skill == "list_nth":
         i = rng.randrange(1, len(words) - 1)
-        return words[i], ", ".join(numbered[: i + 1]) + ".", {"o": world.ORDINALS[i]}, list(words)
+        return words[i], " ".join(words[: i + 1]) + ".", {"o": world.ORDINALS[i]}, list(words)
     if skill == "count":
-        return str(len(words)), ", ".join(numbered) + ".", {}, _near(len(words))
+        return str(len(words)), " ".join(words) + ".", {}, _near(len(words))
     if skill == "after":
         i = rng.randrange(len(words) - 1)
-        return words[i + 1], f"{words[i]}, then {words[i + 1]}.", {"w": words[i]}, list(words)
-    others = [", ".join(rng.sample(words, len(words))) for _ in range(40)]
-    return ", ".join(sorted(words)), sorted_work(words), {}, others
+        return words[i + 1], f"{words[i]} {words[i + 1]}.", {"w": words[i]}, list(words)
+    others = [" ".join(rng.sample(words, len(words))) for _ in range(40)]
+    return " ".join(sorted(words)), sorted_work(words), {}, others
 
 
 def words(rng: random.Random, skill: str, split: Split, choice: bool) -> Item:
@@ -254,7 +253,7 @@ def words(rng: random.Random, skill: str, split: Split, choice: bool) -> Item:
         sizes = {"sort": (3, 4), "count": (2, 7)}.get(skill, (4, 6))
         entities = _until(rng, split, lambda: _draw_list(rng, rng.randint(*sizes)))
         value, work, extra, others = _list_parts(rng, skill, entities)
-        question = text.format(l=", ".join(entities), **extra)
+        question = text.format(l=" ".join(entities), **extra)
     plain: AnswerKind = "number" if skill in ("length", "place", "count") else "span"
     return Item(
         domain="words",
@@ -341,8 +340,8 @@ def _two_sort(
     entities = _until(rng, split, lambda: _draw_countries(rng))
     capitals = [FACTS["capital"][c] for c in entities]
     listed = ", ".join(_phrase("capital", c) for c in entities)
-    said = f"The capitals are {', '.join(capitals)}."
-    return entities, {"l": listed}, said, sorted_work(capitals), ", ".join(sorted(capitals))
+    said = f"The capitals are {' '.join(capitals)}."
+    return entities, {"l": listed}, said, sorted_work(capitals), " ".join(sorted(capitals))
 
 
 TWO_SKILLS = ("fact_add", "fact_mul", "fact_sort", "word_add", "word_mul")
