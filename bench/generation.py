@@ -18,7 +18,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,11 @@ class Load:
     limits: Sequence[int]
     target: float
     """How many times the opponent's tokens per second are wanted."""
+
+    def part(self, share: float) -> Load:
+        """The first requests of it, for a quick look."""
+        count = max(1, round(share * len(self.prompts)))
+        return replace(self, prompts=self.prompts[:count], limits=self.limits[:count])
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +140,7 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--share", type=float, default=1.0, help="part of each load's requests")
     parser.add_argument("--static", type=int, nargs="+", default=STATIC_BATCHES)
     parser.add_argument("--load", choices=("equal", "mixed", "both"), default="both")
     options = parser.parse_args()
@@ -158,6 +164,7 @@ def main() -> int:
             1.5,
         ),
     }
+    loads = {name: load.part(options.share) for name, load in loads.items()}
     chosen = loads if options.load == "both" else {options.load: loads[options.load]}
     met = [
         compare(backend, model, load, options.repeats, options.static) for load in chosen.values()
