@@ -8,9 +8,9 @@ from pathlib import Path
 from moco.commands import terminal
 from moco.errors import DataError, InputError, MocoError, UnknownNameError, clip
 from moco.regrade import regrade
-from moco.report.report import Report
 from moco.report.tables import overview, run_sheet
-from moco.store.records import read, read_json
+from moco.store.finished import report_of
+from moco.store.records import read
 from moco.types import Json
 
 
@@ -26,7 +26,7 @@ def show_run(folder: Path, query_id: str) -> int:
     if query_id:
         terminal.out(_question(folder, query_id))
         return 0
-    report = load_report(folder)
+    report = report_of(folder)
     if report is None:
         raise InputError(
             f"{clip(str(folder), 300)}: this run is not finished; moco run "
@@ -35,18 +35,6 @@ def show_run(folder: Path, query_id: str) -> int:
     terminal.sheet(run_sheet(report))
     terminal.out(f"run folder: {report.path}")
     return 0
-
-
-def load_report(folder: Path) -> Report | None:
-    """A run folder's report; None where there is none yet. DataError where it is damaged."""
-    path = folder / "report.json"
-    if not path.is_file():
-        return None
-    data = read_json(path)
-    try:
-        return Report.from_json(data, folder)
-    except (TypeError, AttributeError, ValueError) as error:
-        raise DataError(f"{clip(str(path), 300)}: is damaged; run the config again") from error
 
 
 def _question(folder: Path, query_id: str) -> str:
@@ -105,7 +93,7 @@ def report_all(folder: Path, again: bool) -> int:
     reports, code = [], 0
     for path in found:
         try:
-            report = load_report(path)
+            report = report_of(path)
         except DataError as error:
             terminal.error(error)
             code = 2

@@ -141,8 +141,8 @@ class Engine:
         found = {k: v for k, v in found.items() if _complete(k, v, job)}
         waiter = _Waiter(job, future, [None] * len(job.calls), len(job.calls))
         if self.progress is not None and job.calls:
-            hits = sum(call.key in found for call in job.calls)
-            self.progress.asked(job.calls[0].stage, len(job.calls), hits)
+            distinct = {call.key for call in job.calls}
+            self.progress.asked(job.calls[0].stage, len(distinct), len(distinct & found.keys()))
         if not job.calls:
             future.set_result([])
         for index, call in enumerate(job.calls):

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from moco import config, documents
+from moco import config
 from moco.config import RunConfig
+from moco.documents import read_file
 from moco.errors import DataError, InputError, clip
 from moco.report.report import Report
 from moco.store.records import read, read_json
@@ -33,15 +34,23 @@ class FinishedRun:
         return read(self.path / "calls.jsonl")
 
 
+def report_of(folder: Path) -> Report | None:
+    """A run folder's report; None where there is none yet, DataError where it is damaged."""
+    path = folder / "report.json"
+    if not path.is_file():
+        return None
+    try:
+        return Report.from_json(read_json(path), folder)
+    except (TypeError, AttributeError, ValueError) as error:
+        raise DataError(f"{clip(str(path), 300)}: is damaged; run the config again") from error
+
+
 def load(folder: Path | str) -> FinishedRun:
     """A finished run's folder; InputError where it is none, DataError where it is damaged."""
     path = Path(folder)
     where = clip(str(path), 300)
-    if not (path / "report.json").is_file():
+    report = report_of(path)
+    if report is None:
         raise InputError(f"{where}: is no finished run (it has no report.json)")
-    try:
-        report = Report.from_json(read_json(path / "report.json"), path)
-    except (TypeError, AttributeError, ValueError) as error:
-        raise DataError(f"{where}: report.json is damaged; run the config again") from error
-    parsed: RunConfig = config.parse(RunConfig, documents.read_file(path / "config.yaml"), where)
+    parsed: RunConfig = config.parse(RunConfig, read_file(path / "config.yaml"), where)
     return FinishedRun(path, parsed, report, read_json(path / "state.json"))
