@@ -37,8 +37,6 @@ SEED = 7
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
 RANK, ALPHA = 8, 16
 STEPS = 72
-ROUNDS = {"arithmetic": 1, "words": 2, "facts": 1}
-"""A further round goes on from the stored adapter, with new questions and the same schedule."""
 WARM_UP = 6
 """Steps of linear warm-up; then the learning rate falls on a cosine to zero."""
 PEAK_RATE = 2e-3
@@ -101,14 +99,12 @@ def loss_of(model: Any, batch: Sequence[Row]) -> Tensor:
     return functional.cross_entropy(logits_NV.float(), ids_BT[:, 1:][learned_BT[:, 1:]])
 
 
-def adapter(base: Path, stored: Path | None) -> Any:
-    """The base in bf16 with an adapter, a fresh one or a stored one; it is trained in fp32."""
-    from peft import LoraConfig, PeftModel, get_peft_model
+def new_adapter(base: Path) -> Any:
+    """The base in bf16 with a fresh adapter, whose factors are trained in fp32."""
+    from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
-    if stored is not None:
-        return PeftModel.from_pretrained(model, stored, is_trainable=True)
     config = LoraConfig(
         r=RANK, lora_alpha=ALPHA, target_modules=TARGETS, lora_dropout=0.0, task_type="CAUSAL_LM"
     )
@@ -137,12 +133,12 @@ def write(path: Path, value: dict[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
-def train(domain: Domain, out: Path, steps: int, round_: int) -> None:
-    """Trains one adapter for a round and stores it."""
+def train(domain: Domain, out: Path, steps: int) -> None:
+    """Trains one adapter and stores it."""
     torch.manual_seed(SEED)
-    rng = random.Random(f"{domain}-{SEED}" if round_ == 1 else f"{domain}-{SEED}-{round_}")
+    rng = random.Random(f"{domain}-{SEED}")
     base = base_folder()
-    renderer, tuned = Renderer(base), adapter(base, out / domain if round_ > 1 else None)
+    renderer, tuned = Renderer(base), new_adapter(base)
     learned = [p for p in tuned.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(learned, lr=PEAK_RATE, betas=(0.9, 0.98), weight_decay=0.0)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps - WARM_UP, 1))
@@ -209,7 +205,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("domains", nargs="*", default=DOMAINS, metavar="DOMAIN")
     parser.add_argument("--out", type=Path, default=sources.zoo_dir() / "smol-specialists")
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--first", type=int, default=1, help="round to start with")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--measure", action="store_true", help="measure instead of training")
     parser.add_argument("--count", type=int, default=60, help="held-out questions per domain")
@@ -219,9 +214,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         measure(chosen.count)
         return
     for domain in DOMAINS:
-        for round_ in range(chosen.first, ROUNDS[domain] + 1):
-            if domain in chosen.domains:
-                train(domain, chosen.out, chosen.steps, round_)
+        if domain in chosen.domains:
+            train(domain, chosen.out, chosen.steps)
 
 
 if __name__ == "__main__":
