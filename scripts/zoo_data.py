@@ -25,6 +25,8 @@ BASE_SKILLS: Mapping[Domain, tuple[str, ...]] = {
     "two": (),
 }
 """What the generalist is taught; the rest it sees only a little of, so that it knows the forms."""
+HARD: Mapping[Domain, tuple[str, ...]] = {"words": ("sort", "sort", "place")}
+"""Skills that a specialist practises more often."""
 SINGLE: tuple[Domain, ...] = ("arithmetic", "words", "facts")
 ANSWER = re.compile(r"Answer:[ ]*(.+)")
 
@@ -72,7 +74,8 @@ def right(text: str, item: Item) -> bool:
 
 def worked(item: Item) -> str:
     """The reply of a member that knows how."""
-    return f"{item.work}\nAnswer: {item.answer}"
+    found = f" {item.value} is {item.answer}." if item.choices else ""
+    return f"{item.work}{found}\nAnswer: {item.answer}"
 
 
 def stated(item: Item) -> str:
@@ -138,6 +141,16 @@ def copy_row(rng: random.Random) -> Row:
     return Row(asked.format(w=listed[start], l=text), " ".join(listed[start:]))
 
 
+def option_row(rng: random.Random) -> Row:
+    """Finds the letter of an option that is named: teaches to read options."""
+    source = rng.choice(COPY_SOURCES)
+    choices = tuple(rng.sample(source, 4))
+    value = rng.choice(choices)
+    query = prompts.plain("q", f"Which option is {value}?", "choice", choices=choices)
+    letter = prompts.LETTERS[choices.index(value)]
+    return Row(query.text, f"{value} is {letter}.\nAnswer: {letter}")
+
+
 def made_up_frame(rng: random.Random) -> Row | None:
     """A frame whose wrong candidates answer other questions of the same skill."""
     domain = rng.choice((*SINGLE, "two"))
@@ -161,6 +174,8 @@ def made_up_frame(rng: random.Random) -> Row | None:
 
 def base_rows(rng: random.Random, frames: float = 0.4) -> Row | None:
     """The generalist's mix."""
+    if rng.random() < 0.1:
+        return option_row(rng)
     return made_up_frame(rng) if rng.random() < frames else base_plain(rng)
 
 
@@ -172,7 +187,9 @@ def base_lessons(rows: int) -> Maker:
         nonlocal done
         done += 1
         part = min(1.0, done / rows)
-        return copy_row(rng) if rng.random() < 0.5 - 0.4 * part else base_rows(rng, 0.45 * part)
+        if rng.random() < 0.6 - 0.4 * part:
+            return rng.choice((copy_row, option_row))(rng)
+        return base_rows(rng, 0.45 * part)
 
     return make
 
@@ -186,7 +203,7 @@ def own_plain(rng: random.Random, domain: Domain) -> Row:
     ]
     if halves and rng.random() < 0.15:
         return plain_row(rng, "two", rng.choice(halves), stated)
-    return plain_row(rng, domain, None, worked)
+    return plain_row(rng, domain, rng.choice(SKILLS[domain] + HARD.get(domain, ())), worked)
 
 
 def first_stage(domain: Domain) -> Maker:

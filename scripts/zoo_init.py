@@ -31,30 +31,43 @@ def copying_start(model: Any, seed: int) -> None:
     with torch.no_grad():
         embeddings = model.get_input_embeddings().weight
         embeddings[:, CONSTANT] = 10 * embeddings.std()
-        first, second = (model.model.layers[i].self_attn for i in range(2))
-        code, place = basis[:width], basis[width : 2 * width]
-        _look_back(first, width, config)
-        first.v_proj.weight[:width] = code
-        first.o_proj.weight[:, :width] = 0.08 * place.T
+        first, second, third = (model.model.layers[i].self_attn for i in range(3))
+        code, place, far = (basis[i * width : (i + 1) * width] for i in range(3))
+        for head, (distance, target) in enumerate(((1, place), (2, far))):
+            rows = slice(head * width, (head + 1) * width)
+            _look_back(first, rows, distance, config)
+            first.v_proj.weight[rows] = code
+            first.o_proj.weight[:, rows] = 0.08 * target.T
         half = width // 2
         slow = torch.tensor([*range(SLOW, half), *range(half + SLOW, width)])
         for head in range(heads - 1):
             rows = slice(head * width, (head + 1) * width)
-            for projection, read in ((second.q_proj, code), (second.k_proj, place)):
-                projection.weight[rows] = 0
-                projection.weight[rows.start + slow] = 2.0 * read[slow]
+            _compare(second, rows, slow, code, place)
             second.v_proj.weight[rows] = basis[rows]
             second.o_proj.weight[:, rows] = 0.25 * basis[rows].T
+        _compare(third, slice(0, width), slow, place, code)
+        third.v_proj.weight[:width] = far
+        third.o_proj.weight[:, :width] = 0.25 * code.T
 
 
-def _look_back(attention: Any, width: int, config: Any) -> None:
-    """Makes the first head look at the previous position, whatever stands there."""
-    half = width // 2
+def _compare(
+    attention: Any, rows: slice, slow: torch.Tensor, sought: torch.Tensor, found: torch.Tensor
+) -> None:
+    """Makes a head look for positions whose `found` code equals this position's `sought` code."""
+    for projection, read in ((attention.q_proj, sought), (attention.k_proj, found)):
+        projection.weight[rows] = 0
+        projection.weight[rows.start + slow] = 2.0 * read[slow]
+
+
+def _look_back(attention: Any, rows: slice, distance: int, config: Any) -> None:
+    """Makes a head look at the position `distance` before, whatever stands there."""
+    start, half = rows.start, (rows.stop - rows.start) // 2
     theta = float(config.rope_parameters["rope_theta"])
     angles = theta ** (-torch.arange(half) / half)
     query, key = attention.q_proj.weight, attention.k_proj.weight
-    query[:width] = 0
-    key[:width] = 0
-    query[:FAST, CONSTANT] = 1.0
-    key[:FAST, CONSTANT] = torch.cos(angles)[:FAST]
-    key[half : half + FAST, CONSTANT] = torch.sin(angles)[:FAST]
+    query[rows] = 0
+    key[rows] = 0
+    query[start : start + FAST, CONSTANT] = 1.0
+    key[start : start + FAST, CONSTANT] = torch.cos(distance * angles)[:FAST]
+    middle = start + half
+    key[middle : middle + FAST, CONSTANT] = torch.sin(distance * angles)[:FAST]

@@ -51,7 +51,7 @@ def generate(part: Part) -> list[Item]:
                     domain,
                     split,
                     skill if attempts < 50 else None,
-                    0.3 if attempts < 25 else 1.0,
+                    None if attempts < 25 or domain == "two" else 1.0,
                 )
             seen.add((item.question, item.choices))
             items.append(item)
