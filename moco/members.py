@@ -176,7 +176,9 @@ def _local(
     elif (path / "adapter_config.json").is_file():
         adapter, base = path, base_of_adapter(path, member.model, pull=pull, accept=accept)
         if base is None:
-            return replace(spec, adapter=adapter)
+            known = catalogue.find(facts_of_files.adapter_base(adapter))
+            known_facts = facts_of_files.with_adapter(known.facts, adapter) if known else None
+            return replace(spec, adapter=adapter, facts=known_facts)
         path = base
     facts = facts_of_files.facts_of(path, adapter)
     dtype = _dtype(member, engine, facts)
