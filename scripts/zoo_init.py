@@ -2,8 +2,9 @@
 
 Copying from the prompt needs two heads that work together: one that carries each token's identity
 to the next position, and one that looks for places after the current token and repeats what stands
-there. Such small models find the pair only after millions of tokens; here it is written into the
-first two layers, and training goes on from there.
+there. Reading the letter of an option is alike: it stands two places before the text. Such small
+models find these pairs only after millions of tokens; here they are written into the first two
+layers, and training goes on from there.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SLOW = 7
 
 
 def copying_start(model: Any, seed: int) -> None:
-    """Writes both kinds of heads, in place, into a model with rotary positions and full heads."""
+    """Writes these heads, in place, into a model with rotary positions and full heads."""
     config = model.config
     hidden, heads = config.hidden_size, config.num_attention_heads
     width = hidden // heads
@@ -31,7 +32,7 @@ def copying_start(model: Any, seed: int) -> None:
     with torch.no_grad():
         embeddings = model.get_input_embeddings().weight
         embeddings[:, CONSTANT] = 10 * embeddings.std()
-        first, second, third = (model.model.layers[i].self_attn for i in range(3))
+        first, second = (model.model.layers[i].self_attn for i in range(2))
         code, place, far = (basis[i * width : (i + 1) * width] for i in range(3))
         for head, (distance, target) in enumerate(((1, place), (2, far))):
             rows = slice(head * width, (head + 1) * width)
@@ -45,9 +46,10 @@ def copying_start(model: Any, seed: int) -> None:
             _compare(second, rows, slow, code, place)
             second.v_proj.weight[rows] = basis[rows]
             second.o_proj.weight[:, rows] = 0.25 * basis[rows].T
-        _compare(third, slice(0, width), slow, place, code)
-        third.v_proj.weight[:width] = far
-        third.o_proj.weight[:, :width] = 0.25 * code.T
+        rows = slice((heads - 1) * width, heads * width)
+        _compare(second, rows, slow, place, code)
+        second.v_proj.weight[rows] = far
+        second.o_proj.weight[:, rows] = 0.25 * code.T
 
 
 def _compare(

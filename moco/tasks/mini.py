@@ -17,7 +17,7 @@ from typing import Literal
 
 from moco.prompts import plain
 from moco.tasks.base import Dataset, Task
-from moco.tasks.mini_items import SKILLS, Domain, Item, Split, draw
+from moco.tasks.mini_items import CHOICES, SKILLS, Domain, Item, Split, draw
 from moco.types import Json, Sample
 
 DATA = Path(__file__).parent / "data" / "mini.jsonl"
@@ -51,7 +51,7 @@ def generate(part: Part) -> list[Item]:
                     domain,
                     split,
                     skill if attempts < 50 else None,
-                    None if attempts < 25 or domain == "two" else 1.0,
+                    None if attempts < 25 or skill not in CHOICES else 1.0,
                 )
             seen.add((item.question, item.choices))
             items.append(item)

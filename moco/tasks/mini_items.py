@@ -194,8 +194,13 @@ SKILLS: Mapping[Domain, tuple[str, ...]] = {
     "facts": tuple(FACTS),
     "two": TWO_SKILLS,
 }
-CHOICES: Mapping[Domain, float] = {"arithmetic": 0.2, "words": 0.25, "facts": 0.3, "two": 0.0}
-"""The share of items with options."""
+CHOICES = frozenset(
+    {"list_first", "list_last", "list_nth", "after"}
+    | {"capital", "continent", "symbol", "author", "young", "kind"}
+)
+"""The skills that are also asked with options."""
+CHOICE_SHARE = 0.4
+"""The share of their items that have options."""
 MAKERS: Mapping[Domain, Callable[[random.Random, str, Split, bool], Item]] = {
     "arithmetic": arithmetic,
     "words": words,
@@ -213,6 +218,5 @@ def draw(
 ) -> Item:
     """An item of a domain or skill; `choice` = how probably it has options."""
     name = skill or rng.choice(SKILLS[domain])
-    return MAKERS[domain](
-        rng, name, split, rng.random() < (CHOICES[domain] if choice is None else choice)
-    )
+    share = CHOICE_SHARE * (name in CHOICES) if choice is None else choice
+    return MAKERS[domain](rng, name, split, rng.random() < share)
