@@ -175,11 +175,14 @@ def test_several_draws_count_once_per_question(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_loses_nothing(tmp_path: Path, calls: Path) -> None:
-    slow = [scripted.member("a", delay_seconds=0.15), scripted.member("b", delay_seconds=0.15)]
+    slow = [scripted.member("a", delay_seconds=0.05), scripted.member("b", delay_seconds=0.05)]
     config = scripted.write_config(tmp_path, scripted.run_config(tmp_path, pool=slow))
     command = [sys.executable, "-c", "import sys, moco.cli; sys.exit(moco.cli.main())", "run"]
     process = subprocess.Popen(
-        [*command, str(config), "-l", str(tmp_path / "runs")], stderr=subprocess.PIPE, text=True
+        [*command, str(config), "-l", str(tmp_path / "runs")],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not _stored(calls) and time.monotonic() < deadline:
