@@ -151,7 +151,7 @@ def check(
     task's answer kinds.
     """
     return [
-        *_check_size(needs, list(facts)),
+        *check_size(needs, list(facts)),
         *_check_members(needs, facts),
         *_check_same(needs, facts),
         *_check_roles(needs, roles or {}),
@@ -159,7 +159,8 @@ def check(
     ]
 
 
-def _check_size(needs: Requires, aliases: Sequence[str]) -> list[Problem]:
+def check_size(needs: Requires, aliases: Sequence[str]) -> list[Problem]:
+    """What is wrong with the number of members."""
     n = len(aliases)
     if n < needs.min_models:
         fix = "add members to the pool; one model may be listed several times"

@@ -4,7 +4,7 @@ model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,11 +52,7 @@ class Plan:
 
     def require(self) -> None:
         """Raise RequirementError with every problem at once."""
-        found = [str(p) for p in self.problems if not p.note]
-        if found:
-            lines = "\n".join(f"  {line}" for line in found[:12])
-            more = f"\n  (+{len(found) - 12} more)" if len(found) > 12 else ""
-            raise RequirementError(f"this configuration cannot run:\n{lines}{more}")
+        refuse(self.problems)
 
 
 def sampling_of(shared: Shared) -> Sampling:
@@ -83,7 +79,7 @@ def plan(run: RunConfig, *, pull: bool, accept_licence: bool = False, files: boo
     config.memory_bytes(run.engine.memory)
     early = _early(run, method)
     if pull:
-        _raise_early(early)
+        refuse(early)
     asked = with_roles(run, method)
     data = load_task(run, entry, pull=False)
     found = members.resolve(asked, pull=False)
@@ -149,7 +145,7 @@ def _early(run: RunConfig, method: Method[Any]) -> list[Problem]:
     """What the config alone shows."""
     count = len(run.pool) if isinstance(run.pool, list) else None
     needs = method.needs()
-    problems = [] if count is None else access._check_size(needs, [str(i) for i in range(count)])
+    problems = [] if count is None else access.check_size(needs, [str(i) for i in range(count)])
     task = config.task_config(run.task)
     if needs.dev and task.dev == 0:
         problems.append(
@@ -162,11 +158,13 @@ def _early(run: RunConfig, method: Method[Any]) -> list[Problem]:
     return problems
 
 
-def _raise_early(problems: Sequence[Problem]) -> None:
-    if problems:
-        raise RequirementError(
-            "this configuration cannot run:\n" + "\n".join(f"  {p}" for p in problems)
-        )
+def refuse(problems: Sequence[Problem]) -> None:
+    """Raise RequirementError with every problem that is no note, if there is one."""
+    found = [str(p) for p in problems if not p.note]
+    if found:
+        lines = "\n".join(f"  {line}" for line in found[:12])
+        more = f"\n  (+{len(found) - 12} more)" if len(found) > 12 else ""
+        raise RequirementError(f"this configuration cannot run:\n{lines}{more}")
 
 
 def with_roles(run: RunConfig, method: Method[Any]) -> RunConfig:
@@ -283,12 +281,4 @@ def fit_context(data: TaskData, found: Members, sampling: Sampling, on_too_long:
         raise PromptTooLongError("no test question fits every member's context")
     return replace(
         data, dev=dev, test=test, notes=(*data.notes, note), skipped=len(data.test) - len(test)
-    )
-
-
-def unknown(config_keys: Mapping[str, Any]) -> ConfigError:
-    """For configs that are neither a run nor a study."""
-    return ConfigError(
-        "the file has neither `method` and `task` nor `methods` and `tasks`: "
-        + clip(", ".join(config_keys))
     )

@@ -97,13 +97,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    stale = [p for p, text in pages().items() if not p.exists() or p.read_text() != text]
+    made = pages()
+    stale = [p for p, text in made.items() if not p.exists() or p.read_text() != text]
     for path in stale:
         if check:
             sys.stderr.write(f"{path.relative_to(ROOT)} is out of date: make docs\n")
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(pages()[path])
+            path.write_text(made[path])
     return int(check and bool(stale))
 
 

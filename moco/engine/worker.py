@@ -47,17 +47,6 @@ class Worker:
         with self._lock:
             self._cancelled.add(batch_id)
 
-    def holds(self, base_key: str) -> bool:
-        """Whether that base is loaded or about to be."""
-        with self._lock:
-            return base_key in self._loaded or any(b.base_key == base_key for b in self._pending)
-
-    @property
-    def waiting(self) -> int:
-        """How many batches wait or run."""
-        with self._lock:
-            return len(self._pending) + len(self._active)
-
     def close(self) -> None:
         """Drop what waits, let what runs leave, free the models."""
         with self._lock:

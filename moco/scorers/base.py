@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from moco.tasks.answers import Answer, target
+from moco.tasks.answers import Answer, extract, same, target
 from moco.types import AnswerKind, Prediction, Sample, Score
 
 
@@ -31,6 +31,32 @@ class Scorer(ABC):
         roles: Mapping[str, object],
     ) -> list[Score]:
         """One score per prediction, in order; `invalid` where the sample has no usable target."""
+
+
+class ItemScorer(Scorer):
+    """Grades each item by itself: what the one answer parser read, against the usable targets."""
+
+    def score(
+        self,
+        samples: Sequence[Sample],
+        predictions: Sequence[Prediction],
+        roles: Mapping[str, object],
+    ) -> list[Score]:
+        """One score per prediction, in order; `invalid` where the sample has no usable target."""
+        return [self._score(s, p) for s, p in zip(samples, predictions, strict=True)]
+
+    def _score(self, sample: Sample, prediction: Prediction) -> Score:
+        golds = targets(sample)
+        if not golds:
+            return invalid(sample)
+        return self.grade(extract(prediction.text, sample.query, prediction.stop), golds)
+
+    def grade(self, answer: Answer, golds: Sequence[Answer]) -> Score:
+        """1 where the answer is the same as a target, in the sense in which votes are counted; what
+        was not parsed scores 0 and says why.
+        """
+        right = any(same(answer, gold) for gold in golds)
+        return Score(float(right), answer.value, answer.status, answer.why)
 
 
 def targets(sample: Sample) -> list[Answer]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
-from moco.scorers.base import Scorer, invalid, targets
-from moco.tasks.answers import extract, same
-from moco.types import AnswerKind, Prediction, Sample, Score
+from moco.scorers.base import ItemScorer
+from moco.tasks.answers import Answer, same
+from moco.types import AnswerKind, Score
 
 _TOKEN = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+(?:\.\d+)?|\S")
 _NEGATIONS = frozenset((
@@ -18,21 +18,23 @@ _NEGATIONS = frozenset((
 ))  # fmt: skip
 
 
-class F1(Scorer):
+class F1(ItemScorer):
     """The best F1 between the folded tokens of the answer and of a target; `why` adds equality and
     containment.
     """
 
     kinds: ClassVar[frozenset[AnswerKind]] = frozenset({"span", "free"})
 
-    def score(
-        self,
-        samples: Sequence[Sample],
-        predictions: Sequence[Prediction],
-        roles: Mapping[str, object],
-    ) -> list[Score]:
-        """A value from 0 to 1 per item."""
-        return [_grade(s, p) for s, p in zip(samples, predictions, strict=True)]
+    def grade(self, answer: Answer, golds: Sequence[Answer]) -> Score:
+        """A value from 0 to 1: the best alias counts."""
+        if answer.value is None:
+            return Score(0.0, None, answer.status, answer.why)
+        given = answer.value
+        best = max(token_f1(given, gold.value or "") for gold in golds)
+        exact = any(same(answer, gold) for gold in golds)
+        contains = any(_contains(given, gold.value or "") for gold in golds)
+        why = f"f1={best:.4f} exact={int(exact)} contains={int(contains)} ({answer.why})"
+        return Score(best, given, answer.status, why)
 
 
 def tokens(folded: str) -> list[str]:
@@ -53,18 +55,3 @@ def token_f1(answer: str, gold: str) -> float:
 
 def _contains(answer: str, gold: str) -> bool:
     return f" {gold} " in f" {answer} "
-
-
-def _grade(sample: Sample, prediction: Prediction) -> Score:
-    golds = targets(sample)
-    if not golds:
-        return invalid(sample)
-    answer = extract(prediction.text, sample.query, prediction.stop)
-    if answer.value is None:
-        return Score(0.0, None, answer.status, answer.why)
-    given = answer.value
-    best = max(token_f1(given, gold.value or "") for gold in golds)
-    exact = any(same(answer, gold) for gold in golds)
-    contains = any(_contains(given, gold.value or "") for gold in golds)
-    why = f"f1={best:.4f} exact={int(exact)} contains={int(contains)} ({answer.why})"
-    return Score(best, given, answer.status, why)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
-from moco.scorers.base import Scorer, invalid, targets
-from moco.tasks.answers import Answer, extract, same
-from moco.types import AnswerKind, Prediction, Sample, Score
+from moco.scorers.base import ItemScorer
+from moco.tasks.answers import Answer, same
+from moco.types import AnswerKind, Score
 
 MAX_CHARACTERS = 200
 MAX_POWER = 1_000
@@ -30,32 +30,19 @@ _HEAVY = re.compile(r"\\[dt]?binom|\\choose|\\(?:int|sum|prod|lim)(?![a-z])")
 _MATRIX = re.compile(r"\\(?:begin|end)\{[bpvBV]?matrix\}")
 
 
-class Math(Scorer):
+class Math(ItemScorer):
     """1 when the answer is mathematically the target; `why` names the comparison that decided."""
 
     kinds: ClassVar[frozenset[AnswerKind]] = frozenset({"math", "number"})
 
-    def score(
-        self,
-        samples: Sequence[Sample],
-        predictions: Sequence[Prediction],
-        roles: Mapping[str, object],
-    ) -> list[Score]:
-        """1 or 0 per item."""
-        return [_grade(s, p) for s, p in zip(samples, predictions, strict=True)]
-
-
-def _grade(sample: Sample, prediction: Prediction) -> Score:
-    golds = targets(sample)
-    if not golds:
-        return invalid(sample)
-    answer = extract(prediction.text, sample.query, prediction.stop)
-    if answer.value is None:
-        return Score(0.0, None, answer.status, answer.why)
-    if any(same(answer, gold) for gold in golds):
-        return Score(1.0, answer.value, answer.status, f"equal in normal form ({answer.why})")
-    right, rule = _by_algebra(answer, golds)
-    return Score(float(right), answer.value, answer.status, f"{rule} ({answer.why})")
+    def grade(self, answer: Answer, golds: Sequence[Answer]) -> Score:
+        """1 or 0: by normal form, else by algebra."""
+        if answer.value is None:
+            return Score(0.0, None, answer.status, answer.why)
+        if any(same(answer, gold) for gold in golds):
+            return Score(1.0, answer.value, answer.status, f"equal in normal form ({answer.why})")
+        right, rule = _by_algebra(answer, golds)
+        return Score(float(right), answer.value, answer.status, f"{rule} ({answer.why})")
 
 
 def _by_algebra(answer: Answer, golds: Sequence[Answer]) -> tuple[bool, str]:
