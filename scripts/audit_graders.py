@@ -23,12 +23,12 @@ from functools import partial
 from pathlib import Path
 
 from moco import registry, sources
+from moco.answers import numbers
+from moco.answers.cleaning import fold
+from moco.answers.parser import same, target
 from moco.prompts import LETTERS
 from moco.scorers.base import Scorer
-from moco.tasks import numbers
-from moco.tasks.answers import same, target
 from moco.tasks.base import Dataset
-from moco.tasks.cleaning import fold
 from moco.types import Prediction, Sample
 
 HEDGES = Path(__file__).resolve().parent.parent / "tests" / "tasks" / "hedges.txt"

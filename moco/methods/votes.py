@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from moco.tasks.answers import Answer, cluster, extract
+from moco.answers.parser import Answer, cluster, extract
 from moco.types import Generation, Query
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from moco.access import RoleNeed
-from moco.tasks.answers import Answer, extract, same, target
+from moco.answers.parser import Answer, extract, same, target
 from moco.types import AnswerKind, Prediction, Sample, Score
 
 

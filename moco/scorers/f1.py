@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import ClassVar
 
+from moco.answers.parser import Answer, same
 from moco.scorers.base import ItemScorer
-from moco.tasks.answers import Answer, same
 from moco.types import AnswerKind, Score
 
 _TOKEN = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+(?:\.\d+)?|\S")

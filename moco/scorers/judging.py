@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from moco.answers.cleaning import characters, drop_reasoning
 from moco.choosing import retry_prompt
 from moco.errors import RequirementError
 from moco.model import Model
-from moco.tasks.cleaning import characters, drop_reasoning
 from moco.tasks.reading import well_formed
 from moco.types import Generation, Prediction, Prompt, Sampling, Status
 

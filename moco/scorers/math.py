@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from moco.answers.parser import Answer, compare
 from moco.scorers.base import ItemScorer
-from moco.tasks.answers import Answer, compare
 from moco.types import AnswerKind, Score
 
 

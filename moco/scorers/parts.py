@@ -7,13 +7,13 @@ import json
 import re
 from dataclasses import dataclass
 
-from moco.tasks import numbers
-from moco.tasks.answers import Answer, extract, target
+from moco.answers import numbers
+from moco.answers.parser import Answer, extract, target
 from moco.types import Query, Stop
 
 _SEVERAL = re.compile(r"\S\s*[,;]\s*\S|\S\s+and\s+\S")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+|/\d+)?%?")
-"""A number in the spelling of `moco.tasks.numbers`."""
+"""A number in the spelling of `moco.answers.numbers`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from moco.access import Access, RoleNeed
+from moco.answers.cleaning import fold
 from moco.errors import clip
 from moco.model import Model
 from moco.prompts import (
@@ -21,7 +22,6 @@ from moco.prompts import (
 from moco.scorers.base import Scorer
 from moco.scorers.judging import Case, Reply, Verdict, decide, optional, reply_of
 from moco.scorers.refusal_flag import flag
-from moco.tasks.cleaning import fold
 from moco.types import AnswerKind, Prediction, Sample, Score
 
 EXPECTS = "expects"

@@ -1,7 +1,7 @@
 """What one sentence of a reply does: refuse, name a limit, ask back, correct, deny, leave open.
 
 Each rule is grammar: who speaks, a negation, and a verb of doing something for the asker.
-Apostrophes have to be straight (`moco.tasks.cleaning.characters`).
+Apostrophes have to be straight (`moco.answers.cleaning.characters`).
 """
 
 from __future__ import annotations

@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from moco.answers.cleaning import characters, fold, undress
+from moco.answers.sentences import sentences
 from moco.prompts import shorten
 from moco.scorers import refusal_acts as acts
 from moco.scorers.refusal_acts import Act
-from moco.tasks.cleaning import characters, fold, undress
-from moco.tasks.sentences import sentences
 
 MAX_CHARACTERS = 20_000
 """Of a longer reply the head and the tail are read."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from moco.answers.cleaning import MAX_CHARACTERS, Found, drop_reasoning, nothing
 from moco.tasks import fences, pysource
-from moco.tasks.cleaning import MAX_CHARACTERS, Found, drop_reasoning, nothing
 from moco.tasks.coding import Problem
 from moco.types import Stop
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from moco.access import Access, RoleNeed
+from moco.answers import numbers
+from moco.answers.cleaning import fold
+from moco.answers.parser import Answer, extract
 from moco.model import Model
 from moco.prompts import LETTERS, VERIFY, judged, shorten
 from moco.scorers import parts
@@ -14,9 +17,6 @@ from moco.scorers.exact import Exact
 from moco.scorers.judging import Case, Reply, Verdict, decide, optional, reply_of
 from moco.scorers.math import Math
 from moco.scorers.parts import Ruling
-from moco.tasks import numbers
-from moco.tasks.answers import Answer, extract
-from moco.tasks.cleaning import fold
 from moco.types import AnswerKind, Prediction, Sample, Score, Stop
 
 DECISIVE: frozenset[AnswerKind] = frozenset({"choice", "boolean", "number"})

@@ -1,1 +1,1 @@
-"""Data sets, one short file each, and the answer parser."""
+"""Data sets, one short file each, and what reads their rows."""

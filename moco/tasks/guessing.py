@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from moco.answers import numbers
 from moco.prompts import LETTERS, format_line
-from moco.tasks import numbers
 from moco.types import AnswerKind, Json
 
 

@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from moco.answers.options import MISSING_OPTION
+from moco.answers.parser import target
 from moco.errors import DataError
 from moco.prompts import LETTERS, format_line, option_lines
-from moco.tasks.answers import target
 from moco.tasks.base import OPEN_ENDED, Split
 from moco.tasks.guessing import Form, guess
 from moco.tasks.official import Item
-from moco.tasks.options import MISSING_OPTION
 from moco.tasks.reading import need_text, type_name, well_formed
 from moco.types import Json, Query, Sample
 

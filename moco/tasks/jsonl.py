@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from moco.answers.options import MISSING_OPTION
+from moco.answers.parser import target
 from moco.errors import ConfigError, DataError, clip, nearest
 from moco.prompts import LETTERS, plain
 from moco.tasks import peer
-from moco.tasks.answers import target
 from moco.tasks.base import (
     OPEN_ENDED,
     Dataset,
@@ -29,7 +30,6 @@ from moco.tasks.base import (
     scorer_for,
 )
 from moco.tasks.guessing import Form
-from moco.tasks.options import MISSING_OPTION
 from moco.tasks.reading import Tally, decode, digest, need_text, parse, read_bytes, well_formed
 from moco.tasks.splits import oddities
 from moco.types import AnswerKind, Json, Query, Sample

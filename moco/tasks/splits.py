@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
+from moco.answers.cleaning import squash
 from moco.prompts import LETTERS
-from moco.tasks.cleaning import squash
 from moco.types import Sample
 
 INSTRUCTION = 20

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import pytest
 
 from moco import registry
+from moco.answers.algebra_bounds import too_much
 from moco.prompts import plain
 from moco.scorers.base import mean
 from moco.scorers.choice import Choice
 from moco.scorers.exact import Exact
 from moco.scorers.f1 import F1, token_f1
 from moco.scorers.math import Math
-from moco.tasks.algebra_bounds import too_much
 from moco.types import AnswerKind, Prediction, Sample, Score
 
 

@@ -11,13 +11,13 @@ import pytest
 
 import moco.tasks
 from moco import registry, sources
+from moco.answers.options import MISSING_OPTION
 from moco.prompts import plain
 from moco.scorers.base import Scorer
 from moco.scorers.choice import Choice
 from moco.scorers.exact import Exact
 from moco.scorers.f1 import F1
 from moco.scorers.math import Math
-from moco.tasks.options import MISSING_OPTION
 from moco.types import AnswerKind, Sample, Score
 
 audit_graders = importlib.import_module("scripts.audit_graders")

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from moco.answers import algebra
+from moco.answers.parser import cluster, extract, same
 from moco.prompts import plain
 from moco.scorers.base import mean
 from moco.scorers.math import Math
-from moco.tasks import algebra
-from moco.tasks.answers import cluster, extract, same
 from moco.types import Prediction, Sample
 
 needs_math_verify = pytest.mark.skipif(

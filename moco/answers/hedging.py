@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 
-from moco.tasks import hedging_abroad
-from moco.tasks.sentences import sentences
+from moco.answers import hedging_abroad
+from moco.answers.sentences import sentences
 
 MAX_CHARACTERS = 400
 """Of a longer sentence only so many last ones are judged."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from moco.tasks import latex, numbers, units
-from moco.tasks.claims import claims
-from moco.tasks.cleaning import Found, Text, nothing
-from moco.tasks.hedging import abstains
-from moco.tasks.sentences import last_sentence, sentences
-from moco.tasks.values import DENIED, last_claim, missing
+from moco.answers import latex, numbers, units
+from moco.answers.claims import claims
+from moco.answers.cleaning import Found, Text, nothing
+from moco.answers.hedging import abstains
+from moco.answers.sentences import last_sentence, sentences
+from moco.answers.values import DENIED, last_claim, missing
 
 _INLINE = re.compile(
     r"\$\$?((?:[^$\n\\]|\\.){1,500})\$\$?|\\\((.{1,500}?)\\\)|\\\[(.{1,500}?)\\\]", re.DOTALL

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from moco.answers.boxes import Claim
+from moco.answers.hedging import evades
+from moco.answers.options import REJECTED, TRIM, Options, loose
 from moco.prompts import LETTERS
-from moco.tasks.boxes import Claim
-from moco.tasks.hedging import evades
-from moco.tasks.options import REJECTED, TRIM, Options, loose
 
 _LEAD = re.compile(
     r"""[\s"':=>*\-–—,]*(?:(?:option|choice|letter|answer|statement|number|clearly|definitely|likely|probably|most|simply

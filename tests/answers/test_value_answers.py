@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from moco.answers import latex
+from moco.answers.parser import Answer, cluster, extract, same, target
 from moco.prompts import format_line, plain
-from moco.tasks import latex
-from moco.tasks.answers import Answer, cluster, extract, same, target
 from moco.types import AnswerKind, Query
 
 SCIRIFF = ("Background", "Extends", "Uses", "Motivation", "CompareOrContrast", "FutureWork")

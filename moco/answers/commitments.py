@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import re
 
-from moco.tasks.claims import discarded
-from moco.tasks.letters import Event, goes_on, hedge
-from moco.tasks.options import REJECTED, Options
+from moco.answers.claims import discarded
+from moco.answers.letters import Event, goes_on, hedge
+from moco.answers.options import REJECTED, Options
 
 _LONE = re.compile(r"[A-Z](?![A-Za-z0-9_À-ɏ'+#])")
 _BEFORE, _AFTER = 48, 200

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
+from moco.answers.claims import claims, lower
+from moco.answers.cleaning import Found, nothing
+from moco.answers.commitments import lines, stated
+from moco.answers.hedging import abstains, doubts, gives_up
+from moco.answers.letters import ABSTAINS, Event, from_claim, read_letter
+from moco.answers.options import NEGATED, REJECTED, Options, loose
+from moco.answers.sentences import last_sentence
 from moco.prompts import LETTERS
-from moco.tasks.claims import claims, lower
-from moco.tasks.cleaning import Found, nothing
-from moco.tasks.commitments import lines, stated
-from moco.tasks.hedging import abstains, doubts, gives_up
-from moco.tasks.letters import ABSTAINS, Event, from_claim, read_letter
-from moco.tasks.options import NEGATED, REJECTED, Options, loose
-from moco.tasks.sentences import last_sentence
 
 MAX_SENTENCE = 1_000
 """Of a longer last sentence only so many last characters are read."""

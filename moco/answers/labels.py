@@ -6,11 +6,11 @@ import functools
 import re
 from collections.abc import Mapping
 
-from moco.tasks.claims import claims
-from moco.tasks.cleaning import Found, nothing, squash
-from moco.tasks.hedging import abstains
-from moco.tasks.sentences import last_sentence, sentences
-from moco.tasks.values import DENIED, last_claim, missing
+from moco.answers.claims import claims
+from moco.answers.cleaning import Found, nothing, squash
+from moco.answers.hedging import abstains
+from moco.answers.sentences import last_sentence, sentences
+from moco.answers.values import DENIED, last_claim, missing
 
 TRUTH: Mapping[str, str] = {"true": "true", "yes": "true", "false": "false", "no": "false"}
 _ABROAD: Mapping[str, str] = dict.fromkeys((

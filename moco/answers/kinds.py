@@ -7,14 +7,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from moco.tasks.choices import committed_choice, suggested_choice
-from moco.tasks.cleaning import Found, Text, fold, nothing
-from moco.tasks.formulas import committed_math, suggested_math
-from moco.tasks.labels import committed_label, labels_of, suggested_label, truth_of
-from moco.tasks.lists import committed_list, suggested_list
-from moco.tasks.options import options_of
-from moco.tasks.spans import committed_span, suggested_span, unwrapped
-from moco.tasks.values import committed_number, suggested_number
+from moco.answers.choices import committed_choice, suggested_choice
+from moco.answers.cleaning import Found, Text, fold, nothing
+from moco.answers.formulas import committed_math, suggested_math
+from moco.answers.labels import committed_label, labels_of, suggested_label, truth_of
+from moco.answers.lists import committed_list, suggested_list
+from moco.answers.options import options_of
+from moco.answers.spans import committed_span, suggested_span, unwrapped
+from moco.answers.values import committed_number, suggested_number
 from moco.types import AnswerKind, Query
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from moco.answers.parser import extract
 from moco.prompts import plain
-from moco.tasks.answers import extract
 from moco.types import Query, Status, Stop
 
 ANIMALS = ("cat", "dog", "bird", "fish")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from moco.tasks.claims import claims
-from moco.tasks.cleaning import Found, fold, nothing
-from moco.tasks.hedging import abstains, is_title
-from moco.tasks.sentences import last_sentence, sentences
-from moco.tasks.values import last_claim
+from moco.answers.claims import claims
+from moco.answers.cleaning import Found, fold, nothing
+from moco.answers.hedging import abstains, is_title
+from moco.answers.sentences import last_sentence, sentences
+from moco.answers.values import last_claim
 
 _REASON = re.compile(r",?\s(?:because|since|which)\s|\s\((?=[a-z]{2})")
 _WRAPPED = re.compile(

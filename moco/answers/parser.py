@@ -15,17 +15,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from moco.answers import algebra, cleaning, latex, numbers, units
+from moco.answers.algebra import Verdict
+from moco.answers.cleaning import Found, fold, nothing
+from moco.answers.formulas import read_boxed
+from moco.answers.kinds import read
+from moco.answers.labels import Labels, labels_of, truth_of
+from moco.answers.letters import read_letter
+from moco.answers.lists import read_list
+from moco.answers.options import Options, options_of
+from moco.answers.values import read_number
 from moco.prompts import LETTERS
-from moco.tasks import algebra, cleaning, latex, numbers, units
-from moco.tasks.algebra import Verdict
-from moco.tasks.cleaning import Found, fold, nothing
-from moco.tasks.formulas import read_boxed
-from moco.tasks.kinds import read
-from moco.tasks.labels import Labels, labels_of, truth_of
-from moco.tasks.letters import read_letter
-from moco.tasks.lists import read_list
-from moco.tasks.options import Options, options_of
-from moco.tasks.values import read_number
 from moco.types import AnswerKind, Query, Status, Stop
 
 

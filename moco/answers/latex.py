@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from moco.tasks import arithmetic, numbers
-from moco.tasks.cleaning import fold
+from moco.answers import arithmetic, numbers
+from moco.answers.cleaning import fold
 
 MAX_CHARACTERS = 2_000
 """Longer answers are only stripped of spaces."""

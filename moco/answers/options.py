@@ -6,9 +6,9 @@ import functools
 import re
 from collections.abc import Sequence
 
+from moco.answers.cleaning import bare, characters, undress
+from moco.answers.hedging import doubts
 from moco.prompts import LETTERS
-from moco.tasks.cleaning import bare, characters, undress
-from moco.tasks.hedging import doubts
 
 _SPACE = re.compile(r"\s+")
 TRIM = " \t\n.,;:!?\"'()[]{}*_`"

@@ -6,12 +6,12 @@ import json
 import re
 from collections import deque
 
-from moco.tasks import latex, numbers
-from moco.tasks.boxes import Claim
-from moco.tasks.claims import claims
-from moco.tasks.cleaning import Found, Text, fold
-from moco.tasks.hedging import abstains
-from moco.tasks.values import last_claim, missing
+from moco.answers import latex, numbers
+from moco.answers.boxes import Claim
+from moco.answers.claims import claims
+from moco.answers.cleaning import Found, Text, fold
+from moco.answers.hedging import abstains
+from moco.answers.values import last_claim, missing
 
 MAX_CHARACTERS = 5_000
 """A longer value is no list."""

@@ -2,8 +2,9 @@
 expressions and the processor seconds allowed, then whether they are the same. It ends when they did
 not suffice.
 
-Run as a script by `moco.tasks.algebra`, which kills it when a comparison takes too long. It imports
-nothing of this package: its own folder must not be on the path, where `math.py` is a data set.
+Run as a script by `moco.answers.algebra`, which kills it when a comparison takes too long. It
+imports nothing of this package: its own folder must not be on the path, where `numbers.py` would
+stand before the standard library's.
 """
 
 from __future__ import annotations

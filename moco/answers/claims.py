@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from moco.tasks.boxes import Claim, Form, enclosed
+from moco.answers.boxes import Claim, Form, enclosed
 
 MAX_CLAIMS = 200
 """Of each sort only so many last ones are kept: the last commitment wins anyway."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moco.tasks.arithmetic import evaluate
+from moco.answers.arithmetic import evaluate
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from moco.tasks import arithmetic, numbers, units
-from moco.tasks.boxes import Claim
-from moco.tasks.claims import claims
-from moco.tasks.cleaning import Found, Text, nothing
-from moco.tasks.hedging import abstains, evades, gives_up
-from moco.tasks.sentences import last_sentence, sentences
+from moco.answers import arithmetic, numbers, units
+from moco.answers.boxes import Claim
+from moco.answers.claims import claims
+from moco.answers.cleaning import Found, Text, nothing
+from moco.answers.hedging import abstains, evades, gives_up
+from moco.answers.sentences import last_sentence, sentences
 
 Reader = Callable[[str], Found | None]
 """Reads a value that the text presents as its answer; None where it is nothing of this kind."""

@@ -7,8 +7,8 @@ from typing import get_args
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from moco.answers.parser import Answer, cluster, extract, same, target
 from moco.prompts import LETTERS
-from moco.tasks.answers import Answer, cluster, extract, same, target
 from moco.types import AnswerKind, Query, Status, Stop
 
 KINDS: tuple[AnswerKind, ...] = get_args(AnswerKind)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moco.tasks.hedging import abstains, doubts, gives_up, is_title
+from moco.answers.hedging import abstains, doubts, gives_up, is_title
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from moco.answers import arithmetic
+from moco.answers.algebra_bounds import too_much
+from moco.answers.arithmetic import Value
 from moco.errors import EnvironmentProblem
-from moco.tasks import arithmetic
-from moco.tasks.algebra_bounds import too_much
-from moco.tasks.arithmetic import Value
 
 CPU_SECONDS = 5.0
 """Processor time of one comparison; with the bounds below it takes milliseconds. A busy machine

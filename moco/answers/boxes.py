@@ -6,7 +6,7 @@ import json
 import re
 from typing import Literal, NamedTuple
 
-from moco.tasks.cleaning import characters
+from moco.answers.cleaning import characters
 
 Form = Literal["box", "tag", "field", "line", "phrase"]
 """`line` is a label with a colon, `phrase` a label with a verb ("the answer is …")."""
