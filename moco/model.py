@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +33,8 @@ class Context:
     meter: Meter | None = None
     listener: Callable[[str, str], None] | None = None
     cancelled: Callable[[], bool] | None = None
+    artifacts: Path | None = None
+    """Where tensors of a state are kept; None = in the user's cache."""
 
     def run(self, kind: Kind, calls: Sequence[Call], extra: Any = None) -> list[Any]:
         """Run calls and return their results in order; listeners hear the stage `final` only."""
@@ -44,6 +47,8 @@ class Context:
             listener=self.listener if final else None,
             cancelled=self.cancelled,
         )
+        if self.meter is not None and calls:
+            self.meter.on_job(kind, calls)
         return self.engine.run(job)
 
 
@@ -144,9 +149,11 @@ class Model:
             picks[i] = choosing.by_text(found_again.text, options, retry=True)
         return picks
 
-    def embed(self, texts: Sequence[str], *, stage: str = "embed") -> np.ndarray:
+    def embed(
+        self, texts: Sequence[str], *, stage: str = "embed", query_ids: Sequence[str] = ()
+    ) -> np.ndarray:
         """One vector per text, shape [texts, width], float32."""
-        return self._vectors(texts, "embed", stage)
+        return self._vectors(texts, "embed", stage, query_ids)
 
     def hidden(
         self, texts: Sequence[str], at: Literal["last", "mean"] = "last", *, stage: str = "hidden"
@@ -155,9 +162,17 @@ class Model:
         return self._vectors(texts, at, stage)
 
     def _vectors(
-        self, texts: Sequence[str], at: Literal["embed", "last", "mean"], stage: str
+        self,
+        texts: Sequence[str],
+        at: Literal["embed", "last", "mean"],
+        stage: str,
+        query_ids: Sequence[str] = (),
     ) -> np.ndarray:
-        calls = [keys.embedding_call(Embedding(self.spec, text, at), "", stage) for text in texts]
+        ids = list(query_ids) or [""] * len(texts)
+        calls = [
+            keys.embedding_call(Embedding(self.spec, text, at), query_id, stage)
+            for text, query_id in zip(texts, ids, strict=True)
+        ]
         vectors = self.context.run("embed", calls)
         return np.stack([v.values for v in vectors]) if vectors else np.zeros((0, 0), np.float32)
 

@@ -8,12 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+
+from moco import paths
+from moco.analysis.cost import rule_for
 from moco.analysis.units import EVERY_ITEM, Counting
 from moco.engine import keys
 from moco.engine.cache import digest
 from moco.engine.jobs import JointRow
 from moco.errors import UnknownNameError
 from moco.model import Context, Model, derived, generate
+from moco.store import tensors as store
 from moco.tasks.groups import group_rows
 from moco.types import Generation, Json, Prediction, Prompt, Query, Request, Sample, Sampling
 
@@ -196,6 +201,22 @@ class Pool(Sequence[Model]):
     def including(self, models: Sequence[Model]) -> Pool:
         """This pool with further models, so that one `generate` may ask both."""
         return self._rebuilt([*self._models, *models], self.context)
+
+    def cost_of(self, name: str, generation: Generation) -> float:
+        """What a member's answer cost, in the pool's unit (`moco.analysis.cost`)."""
+        spec = self._specs[name]
+        return rule_for([m.spec for m in self._models]).of(spec, generation.usage)
+
+    def keep(self, tensors: Mapping[str, np.ndarray]) -> dict[str, Json]:
+        """Arrays as a state may hold them: written to the run's artifacts, named by content."""
+        return store.keep(self._artifacts(), tensors)
+
+    def kept(self, ref: Mapping[str, Json]) -> dict[str, np.ndarray]:
+        """The arrays that `keep` gave this reference for."""
+        return store.kept(self._artifacts(), ref)
+
+    def _artifacts(self) -> Path:
+        return self.context.artifacts or paths.cache_dir() / "tensors"
 
     def shuffled(self, query: Query, n: int, stage: str) -> list[int]:
         """A permutation of range(n), fixed by the run's seed, the question and the stage."""

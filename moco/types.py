@@ -197,3 +197,17 @@ class Choice:
     """Log-likelihood per option (nats, rounded to 4 decimals) where the model gives them."""
     rule: str = ""
     """How it was decided: `logprob`, `line`, `mention`, `retry` or `none`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """One setting of a router's or a cascade's knob, as a plan over the members' own answers: what
+    it would have answered and paid, with no model asked.
+    """
+
+    knob: float
+    """The cost weight of a router, the bound on mean cost of a cascade."""
+    by: tuple[str, ...]
+    """Whose answer is given, one alias per query."""
+    asked: tuple[tuple[str, ...], ...]
+    """Who is asked for it, per query: everybody up to the one that answers."""

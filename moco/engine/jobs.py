@@ -4,7 +4,7 @@ picklable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -59,6 +59,10 @@ class Meter(Protocol):
 
     def on_call(self, kind: Kind, call: Call, data: Mapping[str, Json], *, cached: bool) -> None:
         """A call has its result, fresh or from the cache."""
+        ...
+
+    def on_job(self, kind: Kind, calls: Sequence[Call]) -> None:
+        """Calls are asked for together: one step in a row for each question among them."""
         ...
 
 

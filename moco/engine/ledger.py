@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from moco.analysis.cost import CostRule, price
 from moco.engine.codec import usage_of
 from moco.engine.jobs import Call, Kind
 from moco.types import Json, Usage
@@ -53,21 +55,18 @@ class Tally:
         return data
 
 
-def price_of(call: Call, usage: Usage) -> float:
-    """Money for a call: the members' prices per million prompt and generated tokens."""
-    price = call.spec.price
-    if price is None:
-        return 0.0
-    return (price[0] * usage.prompt_tokens + price[1] * usage.generated_tokens) / 1e6
-
-
 class Ledger:
     """Counts the distinct calls of one run; thread-safe."""
 
     def __init__(
-        self, record: Callable[[Kind, Call, Mapping[str, Json]], None] | None = None
+        self,
+        record: Callable[[Kind, Call, Mapping[str, Json]], None] | None = None,
+        cost: CostRule | None = None,
     ) -> None:
         self._lock = threading.Lock()
+        self._cost = cost or CostRule("tokens")
+        self._costs: dict[tuple[Purpose, str], float] = {}
+        self._steps: Counter[tuple[Purpose, str]] = Counter()
         self._seen: dict[str, Purpose] = {}
         self._tallies: dict[tuple[Purpose, str, str], Tally] = {}
         self._queries: dict[tuple[Purpose, str], Usage] = {}
@@ -83,9 +82,11 @@ class Ledger:
             self._seen[call.key] = purpose
             usage = usage_of(dict(data))
             tally = self._tallies.setdefault((purpose, call.spec.name, call.stage), Tally())
-            tally.add(usage, price_of(call, usage), cached=cached)
-            own = self._queries.get((purpose, call.query_id), Usage())
-            self._queries[purpose, call.query_id] = own + usage
+            tally.add(usage, price(call.specs or (call.spec,), usage), cached=cached)
+            where = purpose, call.query_id
+            self._queries[where] = self._queries.get(where, Usage()) + usage
+            cost = self._cost.of(call.spec, usage, call.specs)
+            self._costs[where] = self._costs.get(where, 0.0) + cost
             if self._record is not None:
                 self._record(kind, call, data)
 
@@ -98,6 +99,22 @@ class Ledger:
         """What the calls for one question cost together."""
         with self._lock:
             return self._queries.get((purpose, query_id), Usage())
+
+    def step(self, purpose: Purpose, calls: Sequence[Call]) -> None:
+        """Calls were asked for together: one step in a row for each of their questions."""
+        with self._lock:
+            for query_id in {call.query_id for call in calls}:
+                self._steps[purpose, query_id] += 1
+
+    def cost_of(self, purpose: Purpose, query_id: str) -> float:
+        """What the calls for one question cost, in the pool's unit."""
+        with self._lock:
+            return self._costs.get((purpose, query_id), 0.0)
+
+    def steps_of(self, purpose: Purpose, query_id: str) -> int:
+        """How many times in a row models were asked for one question."""
+        with self._lock:
+            return self._steps[purpose, query_id]
 
     def by_model(self, purpose: Purpose) -> dict[str, dict[str, Json]]:
         """Tallies by model alias, then stage."""
@@ -130,3 +147,8 @@ class PurposeMeter:
     def on_call(self, kind: Kind, call: Call, data: Mapping[str, Json], *, cached: bool) -> None:
         """Count the call under this purpose."""
         self.ledger.count(self.purpose, kind, call, data, cached=cached)
+
+    def on_job(self, kind: Kind, calls: Sequence[Call]) -> None:
+        """Count a step for each question; trainings answer none."""
+        if kind != "train":
+            self.ledger.step(self.purpose, calls)

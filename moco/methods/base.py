@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from moco import registry
 from moco.access import ModelFacts, Problem, Requires
 from moco.pool import Dev, Pool
-from moco.types import Json, Prediction, Query, Sampling
+from moco.types import Json, OperatingPoint, Prediction, Query, Request, Sampling
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +27,16 @@ if TYPE_CHECKING:
 
 Level = Literal["baseline", "api", "text", "logit", "weight"]
 StateT = TypeVar("StateT")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which member answers a query, and why."""
+
+    member: str
+    """Its alias."""
+    notes: Mapping[str, Json] = field(default_factory=dict)
+    """What the decision rests on; goes into the prediction's notes."""
 
 
 class Method(BaseModel, ABC, Generic[StateT]):
@@ -89,11 +100,42 @@ class Method(BaseModel, ABC, Generic[StateT]):
     ) -> list[Prediction]:
         """One prediction per query, in order."""
 
+    def points(
+        self, pool: Pool, queries: Sequence[Query], state: StateT | None
+    ) -> list[OperatingPoint]:
+        """Other settings of the accuracy-cost knob, as plans over the members' own answers, which
+        reports draw as a curve; none where a method has no such knob.
+        """
+        return []
+
 
 def _rebuilt(module: str, file: str, cls: str, parameters: str) -> Method[Any]:
     found = registry.in_module(module, file, cls)
     method: Method[Any] = found.model_validate_json(parameters)
     return method
+
+
+class Router(Method[StateT]):
+    """Picks, for each question, the member that answers it."""
+
+    @abstractmethod
+    def choose(self, pool: Pool, queries: Sequence[Query], state: StateT | None) -> list[Route]:
+        """One route per query, in order; a route depends on its own query only."""
+
+    def predict(
+        self, pool: Pool, queries: Sequence[Query], state: StateT | None
+    ) -> list[Prediction]:
+        """Each chosen member answers its questions by the task's plain prompt."""
+        routes = self.choose(pool, queries, state)
+        sampling = pool.context.sampling
+        requests = [
+            Request(route.member, query.prompt, sampling, query_id=query.id, stage="answer")
+            for query, route in zip(queries, routes, strict=True)
+        ]
+        return [
+            Prediction(query.id, given.text, (route.member,), given.stop, route.notes)
+            for query, route, given in zip(queries, routes, pool.generate(requests), strict=True)
+        ]
 
 
 class JointMethod(Method[StateT]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +85,9 @@ class Counter:
             self.fresh += not cached
             self.cached += cached
         self.keys.add(call.key)
+
+    def on_job(self, kind: Kind, calls: Sequence[Call]) -> None:
+        """Steps are not counted here."""
 
 
 @dataclass
