@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from moco import manifest, members, paths
-from moco.analysis import stats, units
+from moco.analysis import cost, routes, stats, units
 from moco.analysis.oracle import oracle
 from moco.config import EngineConfig, RunConfig, memory_bytes
 from moco.engine.cache import Cache
@@ -26,7 +26,7 @@ from moco.plan import Plan, TaskData, fit_context, plan, sampling_of
 from moco.pool import Context, Dev, Model, Pool
 from moco.report.report import Report
 from moco.store.run_dir import RunDir, folder_name
-from moco.types import Prediction, Score
+from moco.types import Json, Prediction, Score
 
 LOG = logging.getLogger("moco")
 
@@ -98,7 +98,8 @@ class _Run:
     def report(self) -> Report:
         """Fit, predict, score, compare."""
         config, method = self.plan.config, self.plan.method
-        ledger = Ledger(self.store.record_call)
+        rule = cost.rule_for(self.plan.members.pool)
+        ledger = Ledger(self.store.record_call, rule)
         loads = len(self.engine.loads)
         pool = self._pool(PurposeMeter(ledger, "method"))
         other = self._pool(PurposeMeter(ledger, "comparison"))
@@ -111,19 +112,26 @@ class _Run:
         self.store.write("state.json", state)
         draws = [self._predict(pool, method, state, draw) for draw in range(config.samples)]
         comparison = _Comparison(other, dev, self.data, config.samples) if config.compare else None
+        sweep = self._sweep(other, method, state, comparison, ledger)
         would = self._gate(other, method, state, select_dev, comparison)
         fell_back = bool(would) and config.fallback == "best_single"
         if fell_back and comparison is not None:
             draws = comparison.single_predictions()
         scores = [self.data.scorer.score(self.data.test, own, graders) for own in draws]
         self._record(draws, scores, ledger)
-        return self._summary(
+        found = self._summary(
             ledger, scores, comparison, graders, would, fell_back, len(self.engine.loads) - loads
         )
+        costs = {"unit": rule.unit, **self._costs(ledger, scores, comparison), **sweep}
+        return replace(found, costs=costs)
 
     def _pool(self, meter: PurposeMeter) -> Pool:
         context = Context(
-            self.engine, sampling_of(self.plan.config), self.plan.config.seed, meter=meter
+            self.engine,
+            sampling_of(self.plan.config),
+            self.plan.config.seed,
+            meter=meter,
+            artifacts=self.store.path / "artifacts",
         )
         found = self.plan.members
         roles = {role: Model(spec, context) for role, spec in found.roles.items()}
@@ -153,6 +161,41 @@ class _Run:
         ours = select.score(ids, [p.text for p in method.predict(pool, select.queries, state)])
         theirs = comparison.dev_scores_of(comparison.best_dev, ids)
         return sum(ours) <= sum(theirs)
+
+    def _sweep(
+        self,
+        pool: Pool,
+        method: Method[Any],
+        state: Any,
+        comparison: _Comparison | None,
+        ledger: Ledger,
+    ) -> dict[str, Json]:
+        """The method's accuracy-cost curve, and how many model calls drawing it took."""
+        if comparison is None:
+            return {}
+        before = ledger.total("comparison")
+        plans = method.points(pool, [s.query for s in self.data.test], state)
+        if not plans:
+            return {}
+        after = ledger.total("comparison")
+        table = comparison.table(pool)
+        return {**routes.curve(table, plans), "curve_calls": after.calls - before.calls}
+
+    def _costs(
+        self, ledger: Ledger, scores: Sequence[Sequence[Score]], comparison: _Comparison | None
+    ) -> dict[str, Json]:
+        """What the answers cost per question, and what else that would have bought."""
+        ids, draws = [s.query.id for s in self.data.test], len(scores)
+        spent = routes.Spent(
+            self.data.counting.values(self.data.test, scores),
+            [ledger.cost_of("method", i) / draws for i in ids],
+            [ledger.steps_of("method", i) // draws for i in ids],
+        )
+        found = routes.spending(spent)
+        if comparison is None:
+            return found
+        table = comparison.table(self._pool(PurposeMeter(ledger, "comparison")))
+        return {**found, **routes.against_members(spent, table, comparison.best_dev)}
 
     def _record(
         self,
@@ -246,12 +289,14 @@ class _Comparison:
         queries = [s.query for s in data.test]
         self._texts = [pool.with_(draw=d).ask_all(queries) for d in range(samples)]
         self.test: dict[str, list[stats.Value]] = {}
+        self._scores: dict[str, list[Score]] = {}
         for i, name in enumerate(pool.names):
             own = [
                 data.scorer.score(data.test, self._predictions(i, d), dev.roles)
                 for d in range(samples)
             ]
             self.test[name] = data.counting.values(data.test, own)
+            self._scores[name] = own[0]
         self._ids = [q.id for q in dev.queries]
         given = pool.ask_all(dev.queries)
         self._dev = {
@@ -272,6 +317,16 @@ class _Comparison:
             Prediction(s.query.id, g.text, (self._pool.names[member],), g.stop)
             for s, g in zip(self._data.test, texts, strict=True)
         ]
+
+    def table(self, pool: Pool) -> routes.MemberTable:
+        """The members' answers of the first draw, with their costs."""
+        named = zip(pool.names, self._texts[0], strict=True)
+        return routes.MemberTable(
+            scores=self._scores,
+            costs={name: [pool.cost_of(name, g) for g in own] for name, own in named},
+            values=lambda scores: self._data.counting.values(self._data.test, [scores]),
+            compare=stats.paired_difference,
+        )
 
     def single_predictions(self) -> list[list[Prediction]]:
         """The answers of the best single model on dev, per draw."""

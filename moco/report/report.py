@@ -54,6 +54,10 @@ class Report:
     """Metadata key → mean of its slices' scores."""
     usage_scoring: dict[str, Json] = field(default_factory=dict)
     """What judges and reward models cost."""
+    costs: dict[str, Json] = field(default_factory=dict)
+    """Cost per question in the pool's unit, calls in a row, the accuracy-cost curve and its area,
+    regret, and gains at equal cost.
+    """
     data_sha256: str = ""
     """Fingerprint of the data that was read."""
     notes: tuple[str, ...] = ()

@@ -17,7 +17,10 @@ MOST_SLICES = 12
 """More values of a key than these are in report.json only."""
 NUMERIC = "0123456789+-[–/"
 
-SCORES = ("", "score", "95% interval", "vs best single", "dev", "calls", "new tokens", "seconds")
+SCORES = (
+    "", "score", "95% interval", "vs best single", "dev", "cost", "calls", "new tokens", "seconds",
+)  # fmt: skip
+"""Columns; `cost` is the mean per question, in the pool's unit."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,11 @@ def number(value: float | None, digits: int = 3, *, sign: bool = False) -> str:
     return NONE if value is None else f"{value:{'+' if sign else ''}.{digits}f}"
 
 
+def amount(value: float | None) -> str:
+    """A cost to three significant digits, or a dash."""
+    return NONE if value is None else f"{value:,.3g}" if value < 1e6 else f"{value:.3g}"
+
+
 def interval(bounds: tuple[float, float] | None) -> str:
     """`[low, high]`, or a dash."""
     return NONE if bounds is None else f"[{bounds[0]:.3f}, {bounds[1]:.3f}]"
@@ -92,12 +100,18 @@ def run_sheet(report: Report) -> Sheet:
     """The final table of one run."""
     title = f"{report.method} on {report.task}: {report.n} questions"
     rows = [_method_row(report.method, report), *_baselines(report)]
-    notes = [*_figures(report), *_counts(report), _spent("method", report.usage)]
+    notes = [*_figures(report), *_economy(report), *_counts(report), _spent("method", report.usage)]
     if report.usage_comparison.get("calls"):
         notes.append(_spent("singles and oracle besides", report.usage_comparison))
     if report.usage_scoring.get("calls"):
         notes.append(_spent("scoring", report.usage_scoring))
     return Sheet(title, SCORES, tuple(rows), tuple(notes))
+
+
+def _unit(reports: Sequence[Report]) -> list[str]:
+    """The unit of the cost column."""
+    units = list(dict.fromkeys(r.costs["unit"] for r in reports if r.costs))
+    return [f"cost: mean per question in {', '.join(units)}"] if units else []
 
 
 def study_sheet(task: str, entries: Sequence[Entry]) -> Sheet:
@@ -117,6 +131,7 @@ def study_sheet(task: str, entries: Sequence[Entry]) -> Sheet:
     worse = [e.label for e in entries if e.report is not None and e.report.would_fall_back]
     if worse:
         notes.append(f"no better than the best single model on dev: {', '.join(worse)}")
+    notes += _unit(reports)
     count = f": {reports[0].n} questions" if reports else ""
     return Sheet(f"{task}{count}", SCORES, tuple(rows), tuple(notes))
 
@@ -139,6 +154,27 @@ def _figures(report: Report) -> list[str]:
     return notes
 
 
+def _economy(report: Report) -> list[str]:
+    """What an answer costs, how many calls in a row it takes, and what the money buys otherwise."""
+    found = report.costs
+    if not found:
+        return []
+    steps = f"calls in a row: {found['depth_p50']} (p50), {found['depth_p95']} (p95)"
+    notes = [f"cost per question in {found['unit']}: {amount(found['mean'])}; {steps}"]
+    gains = {name: gain for name, gain in found.get("gains", {}).items() if gain}
+    if gains:
+        shown = ", ".join(
+            f"{name.replace('_', ' ')} {difference(tuple(gain))}" for name, gain in gains.items()
+        )
+        notes.append(f"gain over {shown}; regret to the oracle {number(found.get('regret'))}")
+    if found.get("curve"):
+        notes.append(
+            f"accuracy-cost curve: {len(found['curve'])} settings from stored answers,"
+            f" {found['curve_calls']} model calls; area (AIQ) {number(found.get('aiq'))}"
+        )
+    return notes
+
+
 def _short(why: str) -> str:
     """A reason on one line."""
     line = " ".join(why.split())
@@ -152,6 +188,7 @@ def _method_row(label: str, report: Report) -> tuple[str, ...]:
         interval(report.ci95),
         difference(report.difference),
         "",
+        amount(report.costs.get("mean")),
         calls(report.usage),
         f"{report.usage.get('generated_tokens', 0):,}",
         seconds(report.usage),
@@ -160,18 +197,20 @@ def _method_row(label: str, report: Report) -> tuple[str, ...]:
 
 def _baselines(report: Report) -> list[tuple[str, ...]]:
     """Every member alone, the best of them by dev and by test, and the oracle."""
-    empty = [""] * (len(SCORES) - 5)
-    rows = [
-        (f"  {name} alone", number(score), "", "", number(report.singles_dev.get(name)), *empty)
-        for name, score in report.singles.items()
-    ]
+    empty = [""] * (len(SCORES) - 6)
+    costs = report.costs.get("singles", {})
+
+    def single(label: str, name: str) -> tuple[str, ...]:
+        score, dev = number(report.singles.get(name)), number(report.singles_dev.get(name))
+        return (label, score, "", "", dev, amount(costs.get(name)), *empty)
+
+    rows = [single(f"  {name} alone", name) for name in report.singles]
     for what, name in (("dev", report.best_single_dev), ("test", report.best_single_test)):
         if name is not None:
-            score, dev = report.singles.get(name), report.singles_dev.get(name)
-            label = f"  best single on {what}: {name}"
-            rows.append((label, number(score), "", "", number(dev), *empty))
+            rows.append(single(f"  best single on {what}: {name}", name))
     if report.oracle is not None:
-        rows.append(("  oracle (best member per question)", number(report.oracle), *[""] * 6))
+        blank = [""] * (len(SCORES) - 2)
+        rows.append(("  oracle (best member per question)", number(report.oracle), *blank))
     return rows
 
 
