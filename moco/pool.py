@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from moco.analysis.units import EVERY_ITEM, Counting
 from moco.engine import keys
 from moco.engine.cache import digest
 from moco.engine.jobs import JointRow
-from moco.errors import UnknownNameError
+from moco.errors import DataError, UnknownNameError
 from moco.model import Context, Model, derived, generate
 from moco.store import tensors as store
 from moco.tasks.groups import group_rows
@@ -214,6 +215,32 @@ class Pool(Sequence[Model]):
     def kept(self, ref: Mapping[str, Json]) -> dict[str, np.ndarray]:
         """The arrays that `keep` gave this reference for."""
         return store.kept(self._artifacts(), ref)
+
+    def keep_model(self, model: Model, base: Model) -> dict[str, Json]:
+        """A trained adapter as a state may hold it: copied to the run's artifacts, named by the
+        trained model's fingerprint; `base` is the member or role it was trained on.
+        """
+        assert model.spec.adapter is not None
+        folder = self._artifacts() / model.spec.fingerprint
+        if not folder.is_dir():
+            with paths.atomic_dir(folder) as part:
+                shutil.copytree(model.spec.adapter, part, dirs_exist_ok=True)
+        return {"model": model.spec.fingerprint, "base": base.name}
+
+    def kept_model(self, ref: Mapping[str, Json], name: str = "") -> Model:
+        """The model that `keep_model` gave this reference for; DataError where it is gone or was
+        changed.
+        """
+        from moco.members import with_adapter
+
+        folder = self._artifacts() / str(ref["model"])
+        where = f"{folder}: the adapter of a trained model"
+        if not folder.is_dir():
+            raise DataError(f"{where} is missing; run the config again to train it anew")
+        spec = with_adapter(self.named(str(ref["base"])).spec, folder, name)
+        if spec.fingerprint != ref["model"]:
+            raise DataError(f"{where} or its base was changed; run the config again")
+        return Model(spec, self.context)
 
     def _artifacts(self) -> Path:
         return self.context.artifacts or paths.cache_dir() / "tensors"
