@@ -34,6 +34,7 @@ TEXT_FILES = (
     "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "chat_template.json",
     "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model",
     "sentencepiece.bpe.model", "modules.json", "sentence_bert_config.json", "1_Pooling/config.json",
+    "sentence_embedding.json", "config_sentence_transformers.json",
 )  # fmt: skip
 """Files beside the weights that can change what a model answers."""
 

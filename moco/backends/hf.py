@@ -15,7 +15,7 @@ from moco.backends.base import Feed, Likelihood, ModelSpec, Pair, Vector
 from moco.backends.hf_generate import Generator
 from moco.backends.hf_load import Kind, base_folder, kind_of, load_model
 from moco.backends.hf_score import Scorer
-from moco.backends.hf_vectors import encode_texts, mean_states, reward_pairs
+from moco.backends.hf_vectors import encode_texts, mean_states, pooling_of, reward_pairs
 from moco.decoding.session import Session
 from moco.errors import ModelFormatError
 from moco.rendering import Renderer
@@ -105,7 +105,13 @@ class HfBackend:
         """One vector per text; a causal model gives the normalised mean of its final states."""
         if self.kind == "encoder":
             return encode_texts(self, texts)
-        return mean_states(self, spec, texts, "mean", normalize=True)
+        pooling = pooling_of(self.folder)
+        if pooling.mode != "mean" or pooling.prefix:
+            raise ModelFormatError(
+                f"{self.folder}: of a causal language model only the plain mean makes a vector;"
+                " use a sentence encoder"
+            )
+        return mean_states(self, spec, texts, "mean", pooling.normalize)
 
     def hidden(
         self, spec: ModelSpec, texts: Sequence[str], at: Literal["last", "mean"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +15,7 @@ from torch import Tensor
 from moco.backends.base import ModelSpec, Pair, Vector
 from moco.errors import ModelFormatError, PromptTooLongError, clip
 from moco.rendering import read_json
-from moco.types import Usage
+from moco.types import Json, Usage
 
 if TYPE_CHECKING:
     from moco.backends.hf import HfBackend
@@ -23,12 +24,12 @@ PASS_TOKENS = 4096
 """Padded tokens that one forward pass reads at most."""
 
 
-POOLING_KEYS = {
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_lasttoken": "last",
-}
+POOLING_KEYS = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
+"""Older sentence-transformers write one switch per mode, newer ones `pooling_mode`."""
+MODULES = ("Transformer", "Pooling", "Normalize")
+"""The parts that a sentence-transformers model may have here."""
+NO_LIMIT = 10**9
+"""Tokenizers without a longest sequence name a number above this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,33 +40,79 @@ class Pooling:
     normalize: bool
     limit: int
     """Longest sequence in tokens; a longer text is cut there, as the encoder's makers do."""
+    prefix: str = ""
+    """What the makers set before every text."""
+    lower: bool = False
+    """Whether texts are put into lower case first."""
 
 
 def pooling_of(folder: Path) -> Pooling:
     """From `sentence_embedding.json`, or the `modules.json` of sentence-transformers, else mean."""
-    limit = int(read_json(folder / "sentence_bert_config.json").get("max_seq_length") or 512)
+    bert = read_json(folder / "sentence_bert_config.json")
+    limit = int(bert.get("max_seq_length") or _longest(folder))
     own = folder / "sentence_embedding.json"
     if own.exists():
         found = read_json(own)
-        mode, normalize = str(found.get("pooling", "mean")), bool(found.get("normalize", True))
-        return _pooling(folder, mode, normalize, limit)
-    mode, normalize = "mean", True
-    modules = folder / "modules.json"
-    if modules.exists():
-        names = modules.read_text(encoding="utf-8")
-        normalize = "Normalize" in names
-        settings = read_json(folder / "1_Pooling" / "config.json")
-        on = [key for key, value in settings.items() if key in POOLING_KEYS and value is True]
-        mode = POOLING_KEYS[on[0]] if len(on) == 1 else "another one"
-    return _pooling(folder, mode, normalize, limit)
+        mode = _mode(folder, str(found.get("pooling", "mean")))
+        return Pooling(mode, bool(found.get("normalize", True)), limit)
+    if not (folder / "modules.json").exists():
+        return Pooling("mean", True, limit)
+    names = _modules(folder)
+    settings = read_json(folder / "1_Pooling" / "config.json")
+    prefix = _prefix(folder)
+    if prefix and settings.get("include_prompt") is False:
+        raise ModelFormatError(f"{folder}: pooling without the prompt is not supported")
+    mode = _mode(folder, _named_mode(settings))
+    return Pooling(mode, "Normalize" in names, limit, prefix, bool(bert.get("do_lower_case")))
 
 
-def _pooling(folder: Path, mode: str, normalize: bool, limit: int) -> Pooling:
-    if mode == "mean":
-        return Pooling("mean", normalize, limit)
-    if mode == "cls":
-        return Pooling("cls", normalize, limit)
-    raise ModelFormatError(f"{folder}: pooling '{mode}' is not supported, only mean and cls")
+def _longest(folder: Path) -> int:
+    limit = read_json(folder / "tokenizer_config.json").get("model_max_length")
+    return int(limit) if isinstance(limit, int | float) and 0 < limit < NO_LIMIT else 512
+
+
+def _modules(folder: Path) -> list[str]:
+    """Class names of the model's parts; one that would be left out is an error."""
+    file = folder / "modules.json"
+    try:
+        parts = json.loads(file.read_text(encoding="utf-8"))
+        names = [str(part["type"]).rpartition(".")[2] for part in parts]
+    except (ValueError, TypeError, KeyError):
+        raise ModelFormatError(f"{file} is no list of parts with a type each") from None
+    unknown = [name for name in names if name not in MODULES]
+    if unknown:
+        raise ModelFormatError(
+            f"{folder}: its part '{clip(unknown[0])}' (modules.json) is not supported, only"
+            f" {', '.join(MODULES)}; use another embedder"
+        )
+    return names
+
+
+def _named_mode(settings: Mapping[str, Json]) -> str:
+    """The pooling of a `1_Pooling/config.json`; several at once are joined with a plus."""
+    given = settings.get("pooling_mode")
+    if given is not None:
+        return "+".join(given) if isinstance(given, list) else str(given)
+    on = [key for key, value in settings.items() if key.startswith("pooling_mode_") and value]
+    return "+".join(POOLING_KEYS.get(key, key) for key in on)
+
+
+def _mode(folder: Path, name: str) -> Literal["mean", "cls"]:
+    if name == "mean":
+        return "mean"
+    if name == "cls":
+        return "cls"
+    raise ModelFormatError(
+        f"{folder}: pooling '{clip(name)}' is not supported, only mean and cls; use another"
+        " embedder"
+    )
+
+
+def _prefix(folder: Path) -> str:
+    """The default prompt, where the makers set one."""
+    config = read_json(folder / "config_sentence_transformers.json")
+    name = config.get("default_prompt_name")
+    return "" if name is None else str((config.get("prompts") or {}).get(name, ""))
 
 
 def encode_texts(backend: HfBackend, texts: Sequence[str]) -> list[Vector]:
@@ -73,7 +120,8 @@ def encode_texts(backend: HfBackend, texts: Sequence[str]) -> list[Vector]:
     pooling = pooling_of(backend.folder)
     renderer = backend.renderer(backend.spec)
     limit = min(pooling.limit, renderer.context or pooling.limit)
-    sequences = [renderer.framed(text, limit=limit) for text in texts]
+    read = [pooling.prefix + (text.lower() if pooling.lower else text) for text in texts]
+    sequences = [renderer.framed(text, limit=limit) for text in read]
     found: dict[int, Vector] = {}
     for indices in _batches(sequences):
         start = time.perf_counter()
