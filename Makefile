@@ -1,7 +1,7 @@
 # make demo: the main job on the bundled pool. make test: the tests. Both set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := hf,math,dev
+EXTRAS := hf,math,openai,dev
 export OMP_WAIT_POLICY := passive
 
 .PHONY: demo test test-all lint types docs bench clean

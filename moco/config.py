@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from moco.documents import parse_yaml
 from moco.errors import ConfigError, clip, nearest
@@ -35,13 +37,19 @@ class MemberConfig(Strict):
     """One model of the pool."""
 
     model: Name
-    """Reference: a folder, zoo://, hf://, pypi:// or a catalogue name."""
+    """Reference: a folder, zoo://, hf://, pypi:// or a catalogue name; of a hosted model, the
+    server's name for it.
+    """
     name: str = Field(default="", max_length=100, pattern=r"^[^#\x00-\x1f]*$")
     """Alias; empty = the last part of the reference."""
     adapter: str = ""
     """Reference of a LoRA adapter on that model."""
     backend: str = ""
-    """How it answers: hf or fake; empty = hf."""
+    """How it answers: hf, openai or fake; empty = hf."""
+    base_url: str = ""
+    """Root of a hosted model's API, usually ending in /v1; empty = OpenAI's own."""
+    key_env: str = ""
+    """Environment variable that holds the key of a hosted model's server; empty = no key."""
     dtype: Literal["", "auto", "float32", "bfloat16", "float16"] = ""
     """Empty = the engine's."""
     price: Price | None = None
@@ -50,6 +58,30 @@ class MemberConfig(Strict):
     """What it is good at, shown to routers."""
     options: dict[str, Json] = Field(default_factory=dict)
     """Settings of the back end."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_url(cls, value: str) -> str:
+        try:
+            url = urlsplit(value)
+        except ValueError:
+            raise ValueError("is no URL") from None
+        if value and (url.scheme not in ("http", "https") or not url.hostname):
+            raise ValueError("must start with http:// or https:// and name a server")
+        # a secret here would be written into the run folder
+        if "@" in url.netloc or url.query or url.fragment:
+            raise ValueError("must hold no password, ? or #; a key goes into key_env's variable")
+        return value
+
+    @field_validator("key_env")
+    @classmethod
+    def _variable(cls, value: str) -> str:
+        # capitals only, so that a key written here by mistake is found before it is stored
+        if value and not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,99}", value):
+            raise ValueError(
+                "must be the name of an environment variable in capitals, never the key itself"
+            )
+        return value
 
 
 Member = Name | MemberConfig
@@ -289,7 +321,8 @@ def _explain(model: type[Any], e: Any) -> str:
         return f"{clip(where, 200)}: unknown key.{near}"
     if e["type"] == "missing":
         return f"{clip(where, 200)}: is missing"
-    shown = clip(repr(e["input"]), 60) if not isinstance(e["input"], dict | list) else ""
+    secret = path[-1:] in (["key_env"], ["base_url"])  # may hold a key by mistake
+    shown = "" if secret or isinstance(e["input"], dict | list) else clip(repr(e["input"]), 60)
     message = str(e["msg"]).removeprefix("Value error, ")
     return f"{clip(where, 200)}: {message}" + (f", not {shown}" if shown else "")
 

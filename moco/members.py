@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from moco import facts as facts_of_files
 from moco import registry, sources
@@ -139,25 +140,52 @@ def _spec(member: MemberConfig, engine: EngineConfig, pull: bool, accept: bool) 
     backend = member.backend or LOCAL
     if backend not in registry.names("backend"):
         registry.load("backend", backend)
+    connection = {"base_url": member.base_url, "key_env": member.key_env}
+    if backend == LOCAL or not _hosted(backend):
+        _refuse(member, connection, "belongs to hosted members: backend: openai")
+    else:
+        _refuse(member, {"adapter": member.adapter, "dtype": member.dtype}, "needs a local model")
+        _refuse(member, {k: k in member.options for k in connection}, "stands beside `options`")
+    given = {key: value for key, value in connection.items() if value}
     price = (member.price.prompt, member.price.generated) if member.price else None
     base = ModelSpec(
         name="",
         ref=member.model,
         backend=backend,
-        options=member.options,
+        options={**member.options, **given},
         description=member.description,
         price=price,
     )
     if backend != LOCAL:
-        return _scripted(base)
+        return _fileless(base)
     return _local(base, member, engine, pull, accept)
 
 
-def _scripted(spec: ModelSpec) -> ModelSpec:
-    """A model without files: its back end module says what it gives."""
-    module = registry.load("backend", spec.backend).__globals__
+def _refuse(member: MemberConfig, keys: Mapping[str, object], why: str) -> None:
+    """A key that would have no effect on this member is an error."""
+    for key, value in keys.items():
+        if value:
+            raise ConfigError(f"pool: member '{clip(member.name or member.model)}': {key} {why}")
+
+
+def _module(backend: str) -> Mapping[str, Any]:
+    """What a back end's module defines."""
+    found: Mapping[str, Any] = registry.load("backend", backend).__globals__
+    return found
+
+
+def _hosted(backend: str) -> bool:
+    return bool(_module(backend).get("HOSTED"))
+
+
+def _fileless(spec: ModelSpec) -> ModelSpec:
+    """A scripted or hosted model: its back end's module says what it gives, and (`identity_of`;
+    all options where it does not) what can change its answers.
+    """
+    module = _module(spec.backend)
     facts: ModelFacts = module["facts_of"](spec)
-    fingerprint = digest(["no files", spec.backend, spec.ref, dict(spec.options)])
+    identity = module["identity_of"](spec) if "identity_of" in module else dict(spec.options)
+    fingerprint = digest(["no files", spec.backend, spec.ref, identity])
     return replace(spec, facts=facts, fingerprint=fingerprint)
 
 
