@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,7 @@ class _Run:
         flat = [s for own in scores for s in own]
         counting = self.data.counting
         values = counting.values(self.data.test, scores)
+        clusters = counting.clusters(self.data.test)
         tables = counting.by_slice(self.data.test, values)
         config = self.plan.config
         best = comparison.best_dev if comparison else None
@@ -249,8 +251,9 @@ class _Run:
             n_unparsed=sum(s.status in ("empty", "ambiguous", "abstained") for s in flat),
             n_truncated=sum(s.status == "truncated" for s in flat),
             n_skipped=self.data.skipped,
+            n_groups=len(set(clusters or ())),
             score=stats.mean(values),
-            ci95=stats.interval(values),
+            ci95=stats.interval(values, clusters),
             singles={name: stats.mean(own) for name, own in comparison.test.items()}
             if comparison
             else {},
@@ -258,7 +261,9 @@ class _Run:
             best_single_dev=best,
             best_single_test=comparison.best_test if comparison else None,
             oracle=stats.mean(oracle(comparison.test)) if comparison else None,
-            difference=stats.paired_difference(values, theirs) if theirs is not None else None,
+            difference=None
+            if theirs is None
+            else stats.paired_difference(values, theirs, clusters),
             would_fall_back=would,
             fell_back=fell_back,
             usage=ledger.total("method").as_json(loads),
@@ -325,7 +330,9 @@ class _Comparison:
             scores=self._scores,
             costs={name: [pool.cost_of(name, g) for g in own] for name, own in named},
             values=lambda scores: self._data.counting.values(self._data.test, [scores]),
-            compare=stats.paired_difference,
+            compare=partial(
+                stats.paired_difference, clusters=self._data.counting.clusters(self._data.test)
+            ),
         )
 
     def single_predictions(self) -> list[list[Prediction]]:

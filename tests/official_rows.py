@@ -44,7 +44,9 @@ ROWS: dict[str, dict[str, Any]] = {
         "problem": "Expand.", "level": "Level 1", "type": "Algebra",
         "solution": "First \\boxed{1}, then \\boxed{\\frac{1}{x^{2}}}.",
     },
-    "sciencemeter": {"prior_paper": PAPER, "new_paper": PAPER, "future_paper": PAPER},
+    "sciencemeter": {
+        age: PAPER | {"paperId": age} for age in ("prior_paper", "new_paper", "future_paper")
+    },
     "popqa": {
         "id": 4, "question": "Where?", "possible_answers": '["Paris, France", "Lut\\u00e8ce"]',
         "prop": "capital", "s_pop": 1, "o_pop": 2,

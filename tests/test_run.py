@@ -15,9 +15,11 @@ import pytest
 import scripted
 
 from moco import runner
+from moco.analysis import stats
 from moco.config import RunConfig, parse
 from moco.errors import EnvironmentProblem
 from moco.report.report import Report
+from moco.report.tables import run_sheet
 
 
 @pytest.fixture
@@ -50,6 +52,34 @@ def test_report_holds_what_is_promised(tmp_path: Path) -> None:
     assert data["oracle"] == 11 / 12
     assert data["usage"]["calls"] == 3 * (6 + 12)
     assert Report.from_json(data, report.path) == report
+
+
+PAIRED = """
+import dataclasses
+from moco.tasks.mini import TASK as MINI
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Paired(type(MINI)):
+    def load(self, path):
+        data = super().load(path)
+        test = [
+            dataclasses.replace(s, meta={"pair": i // 2}) for i, s in enumerate(data.test[:40])
+        ]
+        return dataclasses.replace(data, dev=data.dev[:4], test=tuple(test))
+
+TASK = Paired(name="paired", scorer="choice", kinds=("choice",), group="pair")
+"""
+
+
+def test_intervals_resample_the_groups_of_a_task(tmp_path: Path) -> None:
+    (tmp_path / "paired.py").write_text(PAIRED)
+    report = go(tmp_path, task=f"{tmp_path / 'paired.py'}:TASK")
+    values = [line["score"] for line in scripted.lines_of(report.path / "samples.jsonl")]
+    assert report.n == 40 and report.n_groups == 20
+    assert report.ci95 == stats.interval(values, [i // 2 for i in range(40)])
+    assert report.ci95 != stats.interval(values)
+    assert "intervals: 20 groups of questions resampled whole" in run_sheet(report).notes
+    assert go(tmp_path).n_groups == 0
 
 
 def test_run_folder_holds_everything(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from moco import registry
 from moco.analysis import stats, units
 from moco.analysis.oracle import oracle
 from moco.analysis.units import EVERY_ITEM, Counting
@@ -44,6 +45,20 @@ def test_the_mean_over_items_ranks_like_the_mean_over_groups() -> None:
     spread = [s.value for s in counting.spread(PAIRS, own)]
     assert spread == [1, 1, 0, 0, 0, 0]
     assert stats.mean(spread) == stats.mean(counting.values(PAIRS, [own]))
+
+
+def test_results_of_a_group_belong_to_one_cluster() -> None:
+    assert Counting("group").clusters([*PAIRS, sample(6)]) == [0, 0, 1, 1, 2, 2, 3]
+    assert Counting("group").clusters(PAIRS[::-1]) == [0, 0, 1, 1, 2, 2]
+    assert Counting("group", 2, "all").clusters(PAIRS) is None  # a group is one result
+    assert EVERY_ITEM.clusters(PAIRS) is None
+
+
+def test_blend_asks_a_question_many_times() -> None:
+    task = registry.load("task", "blend")
+    counting = Counting(task.group, task.group_size, task.reducer, task.slices)
+    asked = [sample(i, id=f"New-ch-{i // 3}") for i in range(6)]
+    assert counting.clusters(asked) == [0, 0, 0, 1, 1, 1]
 
 
 def test_slices_and_their_macro_mean() -> None:

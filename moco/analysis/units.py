@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from moco.analysis import stats
 from moco.tasks.base import Reducer
-from moco.tasks.groups import reduce
+from moco.tasks.groups import group_rows, reduce
 from moco.types import Json, Sample, Score
 
 
@@ -16,7 +16,7 @@ class Counting:
     """What counts as one result of a task."""
 
     group: str = ""
-    """The `Sample.meta` key of items that belong together."""
+    """The `Sample.meta` key of items that belong together: their results are not independent."""
     size: int = 0
     """Items of a complete group, 0 = any number."""
     reducer: Reducer | None = None
@@ -33,6 +33,16 @@ class Counting:
             stats.mean([None if s.status == "invalid" else s.value for s in column])
             for column in columns
         ]
+
+    def clusters(self, samples: Sequence[Sample]) -> list[int] | None:
+        """The number of the cluster that each result belongs to, for `stats.interval`; None where
+        results are independent: they have no group, or each is one.
+        """
+        if not self.group or self.reducer is not None:
+            return None
+        rows = group_rows(samples, self.group).values()
+        number = {row: k for k, members in enumerate(rows) for row in members}
+        return [number[row] for row in range(len(samples))]
 
     def spread(self, samples: Sequence[Sample], scores: Sequence[Score]) -> list[Score]:
         """One score per item: that of its group, so that means over items rank like reports do."""

@@ -41,6 +41,10 @@ class Report:
     usage: dict[str, Json]
     usage_comparison: dict[str, Json]
     by_model: dict[str, Json] = field(default_factory=dict)
+    n_groups: int = 0
+    """Groups of questions that belong together, as which the intervals are resampled; 0 where
+    results are independent.
+    """
     scorer: str = ""
     metric: str = ""
     """What `score` is the mean of, in words."""

@@ -224,6 +224,8 @@ def _counts(report: Report) -> list[str]:
     }
     if any(odd.values()):
         notes.append("answers: " + ", ".join(f"{n} {what}" for what, n in odd.items() if n))
+    if report.n_groups:
+        notes.append(f"intervals: {report.n_groups} groups of questions resampled whole")
     if report.fell_back:
         notes.append("fell back: the best single model on dev answered (fallback: best_single)")
     elif report.would_fall_back is not None:

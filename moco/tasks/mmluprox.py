@@ -1,4 +1,8 @@
-"""MMLU-ProX: questions of MMLU-Pro in many languages."""
+"""MMLU-ProX: questions of MMLU-Pro in many languages.
+
+The authors' rows ask each question in every language under one id; in the package's file every row
+has an id of its own.
+"""
 
 from moco.sources.rows import Row, RowSource
 from moco.tasks.official import Item, Official, lettered, splits
@@ -45,6 +49,7 @@ TASK = PeerTask(
         dev=splits("validation", LANGUAGES),
         notes=("the authors' smaller edition, in 29 languages",),
     ),
+    group="id",
     reading=Reading("multiple_choice"),
     notice="20 languages, up to ten options.",
 )

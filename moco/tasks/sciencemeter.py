@@ -1,4 +1,8 @@
-"""ScienceMeter: does a paper support a claim or refute it."""
+"""ScienceMeter: does a paper support a claim or refute it.
+
+In the authors' rows both claims about a paper share its id; in the package's file every claim has
+an id of its own.
+"""
 
 from moco.sources.rows import Part, Row, RowSource
 from moco.tasks.official import Item, Official
@@ -43,6 +47,7 @@ TASK = PeerTask(
         items,
         test=tuple(Part(d, file=f"dataset/filtered_with_claims/llama/{d}.jsonl") for d in DOMAINS),
     ),
+    group="id",
     reading=Reading("multiple_choice"),
     notice="The paper's abstract is in the question: reading comprehension rather than recall.",
 )
