@@ -218,11 +218,11 @@ def grade(
 
 @data_app.command("pull")
 def pull_data(
-    name: Annotated[str, typer.Argument(help="A data set, or all-paper.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="A data set, all-paper, or all.", show_default=False)],
     source: Annotated[Source, typer.Option(help="Whose rows.")] = Source.modelco,
     accept_licence: Accept = False,
 ) -> None:
-    """Fetch a data set of the catalogue, or all of the paper's."""
+    """Fetch a data set of the catalogue, all of the paper's, or all there are."""
     from moco.commands import upkeep
 
     raise typer.Exit(upkeep.pull_data(name, accept_licence, source.value))

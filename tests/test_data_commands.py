@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from moco import registry
 from moco.commands import listing, upkeep
 from moco.errors import ConfigError, LicenceError
 from moco.sources import fetch
@@ -47,6 +48,17 @@ def test_all_of_the_paper(
     assert "1 of 3 files are here" in out
     assert upkeep.pull_data("all-paper", True) == 3
     assert "2 of 3 files are here" in capsys.readouterr().out
+
+
+def test_all_there_are(
+    server: Index, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "names", lambda kind: ["gsm8k", "kaleidoscope", "mini"])
+    assert upkeep.pull_data("all") == 3
+    out = capsys.readouterr().out
+    assert "1 of 2 files are here" in out and "kaleidoscope" in out
+    monkeypatch.setattr(registry, "names", lambda kind: ["gsm8k", "mini"])
+    assert upkeep.pull_data("all") == 0
 
 
 def test_one_data_set_under_a_licence(server: Index, capsys: pytest.CaptureFixture[str]) -> None:

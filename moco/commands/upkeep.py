@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from moco import grade, paths, registry, scaffold, sources
@@ -18,8 +18,8 @@ from moco.tasks.opening import TaskSource
 from moco.tasks.paper import PAPER
 from moco.zoo import catalogue, pools
 
-ALL_PAPER = "all-paper"
-"""Stands for every data set of the MoCo paper."""
+ALL, ALL_PAPER = "all", "all-paper"
+"""Stand for every data set of the catalogue that has a file, and for those of the MoCo paper."""
 
 
 def grade_outputs(
@@ -55,10 +55,10 @@ def grade_outputs(
 
 
 def pull_data(name: str, accept: bool = False, source: TaskSource = "") -> int:
-    """Fetch a data set, or all of the paper's."""
+    """Fetch a data set, all of the paper's, or all there are."""
     with Display() as display:
-        if name == ALL_PAPER:
-            return _pull_paper(accept, source, display)
+        if name in (ALL, ALL_PAPER):
+            return _pull_many(_listed() if name == ALL else PAPER, accept, source, display)
         terminal.out(f"{name}: {_pull_one(name, accept, source, display)}")
     return 0
 
@@ -76,17 +76,22 @@ def _pull_one(name: str, accept: bool, source: TaskSource, display: Display) -> 
     return str(place)
 
 
-def _pull_paper(accept: bool, source: TaskSource, display: Display) -> int:
+def _listed() -> list[str]:
+    """The catalogue without the data sets that bring their own data."""
+    return [name for name in registry.names("task") if registry.load("task", name).source]
+
+
+def _pull_many(names: Sequence[str], accept: bool, source: TaskSource, display: Display) -> int:
     """Fetches what can be had, then says of each data set where it is or why it is not."""
     rows, asked = [], 0
-    for name in PAPER:
+    for name in names:
         try:
             rows.append((name, "here", _pull_one(name, accept, source, display)))
         except (InputError, EnvironmentProblem) as problem:
             asked += isinstance(problem, LicenceError)
             rows.append((name, "missing", str(problem)))
     missing = sum(state == "missing" for _, state, _ in rows)
-    notes = [f"{len(PAPER) - missing} of {len(PAPER)} files are here"]
+    notes = [f"{len(names) - missing} of {len(names)} files are here"]
     if asked:
         notes.append(f"{asked} more have licences to accept: read them, then add --accept-licence")
     terminal.sheet(Sheet("", ("data set", "state", "where, or why not"), tuple(rows), tuple(notes)))
