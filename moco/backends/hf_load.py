@@ -12,6 +12,7 @@ from moco.backends.base import ModelSpec
 from moco.decoding.session import attach
 from moco.errors import MissingExtraError, ModelFormatError, clip
 from moco.rendering import read_json
+from moco.silence import quiet_transformers
 from moco.weights.reader import linear_state
 
 try:
@@ -74,7 +75,7 @@ def _from_folder(folder: Path, kind: Kind, dtype: str) -> Any:
         "reward": transformers.AutoModelForSequenceClassification,
     }
     try:
-        with _quiet():
+        with quiet_transformers():
             return loaders[kind].from_pretrained(
                 folder,
                 dtype=DTYPES.get(dtype, "auto"),
@@ -85,19 +86,6 @@ def _from_folder(folder: Path, kind: Kind, dtype: str) -> Any:
             )
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         raise ModelFormatError(f"{folder} cannot be loaded: {clip(str(error), 500)}") from error
-
-
-class _quiet:  # noqa: N801 - used as a function
-    """Keeps the loader's progress bar off the terminal."""
-
-    def __enter__(self) -> None:
-        logging = transformers.utils.logging
-        self.shown = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()
-
-    def __exit__(self, *exception: object) -> None:
-        if self.shown:
-            transformers.utils.logging.enable_progress_bar()
 
 
 def _load_linear(model: Any, spec: ModelSpec) -> None:

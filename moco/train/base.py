@@ -20,9 +20,17 @@ class Recipe(Protocol):
         ...
 
     def train(
-        self, spec: ModelSpec, data: Sequence[Mapping[str, Json]], folder: Path, device: str
+        self,
+        spec: ModelSpec,
+        data: Sequence[Mapping[str, Json]],
+        folder: Path,
+        device: str,
+        scratch: Path,
     ) -> None:
-        """Train and write a PEFT adapter into the empty `folder`; runs on a worker."""
+        """Train and write a PEFT adapter into the empty `folder`; runs on a worker.
+
+        `scratch` is this training's own place for checkpoints, kept when it is interrupted.
+        """
         ...
 
 
@@ -44,6 +52,7 @@ def run_recipe(recipe: Recipe, spec: ModelSpec, lesson: Lesson, device: str) -> 
     final = artifact(lesson.key)
     with paths.locked(final.with_suffix(".lock")):
         if not final.exists():
+            scratch = final.with_suffix(".scratch")
             with paths.atomic_dir(final) as folder:
-                recipe.train(spec, lesson.data, folder, device)
+                recipe.train(spec, lesson.data, folder, device, scratch)
     return str(final)

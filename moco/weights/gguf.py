@@ -10,13 +10,12 @@ import io
 import json
 import re
 import struct
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moco import paths
 from moco.errors import MissingExtraError, ModelFormatError, clip
+from moco.silence import quiet_transformers
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +82,7 @@ def _convert(path: Path, work: Path) -> None:
         raise MissingExtraError("Reading GGUF files", "hf") from error
     try:
         fields = gguf.GGUFReader(str(path)).fields
-        with _quiet(transformers):
+        with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
             tokenizer = _tokenizer(transformers, path, fields)
             model = _model(transformers, torch.bfloat16, path)
     except (ValueError, LookupError, NotImplementedError, OSError, RuntimeError) as error:
@@ -91,23 +90,6 @@ def _convert(path: Path, work: Path) -> None:
     _save_model(model, work)
     tokenizer.save_pretrained(str(work))
     _tidy(work, path, _text(fields, "general.license"))
-
-
-@contextlib.contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
-    """No progress bars and hints of other libraries while loading."""
-    logging = transformers.utils.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _tokenizer(transformers: Any, path: Path, fields: Any) -> Any:

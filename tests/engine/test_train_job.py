@@ -25,7 +25,12 @@ class PlainSft:
         return {"name": "plain-sft", "steps": self.steps}
 
     def train(
-        self, spec: ModelSpec, data: Sequence[Mapping[str, Json]], folder: Path, device: str
+        self,
+        spec: ModelSpec,
+        data: Sequence[Mapping[str, Json]],
+        folder: Path,
+        device: str,
+        scratch: Path,
     ) -> None:
         from peft import LoraConfig, get_peft_model
         from transformers import AutoModelForCausalLM
