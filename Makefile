@@ -1,7 +1,7 @@
 # make demo: the main job on the bundled pool. make test: the tests. Both set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := hf,math,openai,dev
+EXTRAS := hf,math,openai,train,dev
 export OMP_WAIT_POLICY := passive
 
 .PHONY: demo test test-all lint types docs bench clean
@@ -26,10 +26,11 @@ docs: .venv/ready
 	$(BIN)/python scripts/make_docs.py
 
 bench: .venv/ready .venv/models
-	$(BIN)/python bench/generation.py
-	$(BIN)/python bench/joint.py
-	$(BIN)/python bench/code_grading.py
+	$(BIN)/moco data pull gsm8k
 	$(BIN)/python bench/grading.py
+	$(BIN)/python bench/code_grading.py
+	$(BIN)/python bench/joint.py
+	$(BIN)/python bench/generation.py
 
 clean:
 	rm -rf .venv build *.egg-info

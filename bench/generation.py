@@ -1,11 +1,13 @@
 """Generation speed against `transformers.generate`, on one CPU or GPU, interleaved, medians.
 
-    python bench/generation.py MODEL_FOLDER QUESTIONS.json [--dtype bfloat16] [--repeats 5]
+    python bench/generation.py [MODEL [QUESTIONS]] [--dtype bfloat16] [--repeats 5] [--share 1]
 
-QUESTIONS.json holds a list of texts or of objects with a text under `input`, at its top or under
-`test`. Two loads: 64 prompts with up to 128 new tokens each, and 128 requests of 8 to 256 new
-tokens each, in arrival order. The opponent runs static batches in that order, padded on the left,
-at the best of four batch sizes; only tokens that were asked for count. Tokens per second of wall
+MODEL is a folder or a name of the catalogue, QUESTIONS a task of the catalogue or a JSON file that
+holds a list of texts or of objects with a text under `input`, at its top or under `test`; without
+them SmolLM2 135M and GSM8K, pulled before. `--share 0.1` is a quick look. Two loads: 64 prompts
+with up to 128 new tokens each, and 128 requests of 8 to 256 new tokens each, in arrival order. The
+opponent runs static batches in that order, padded on the left, at the best of four batch sizes;
+only tokens that were asked for count. Tokens per second of wall
 time decide; tokens per second of this process's CPU time, which neighbours on the machine disturb
 less, are shown beside them.
 """
@@ -25,8 +27,10 @@ from typing import Any
 import torch
 import transformers
 
+from moco import registry, sources
 from moco.backends.base import ModelSpec, Row, generate
 from moco.backends.hf import HfBackend
+from moco.tasks import opening
 from moco.types import Request, Sampling
 
 STATIC_BATCHES = (8, 16, 32, 64)
@@ -54,6 +58,24 @@ class Rate:
 
     wall: float
     cpu: float
+
+
+def model_folder(ref: str) -> Path:
+    """Where a model lies; ends the program where it has not been pulled."""
+    path = sources.resolve(ref, pull=False)
+    if path is None:
+        raise SystemExit(f"{ref} is not on this machine; fetch it: moco model pull {ref}")
+    return path
+
+
+def questions_file(ref: str) -> Path:
+    """A file as it is, or that of a task; ends the program where it has not been pulled."""
+    if Path(ref).is_file():
+        return Path(ref)
+    path = opening.locate(registry.load("task", ref), pull=False)
+    if not isinstance(path, Path):
+        raise SystemExit(f"{ref} is not on this machine; fetch it: moco data pull {ref}")
+    return path
 
 
 def questions(path: Path, count: int) -> list[str]:
@@ -134,8 +156,8 @@ def compare(
 def main() -> int:
     """Exit code 0 when every target is met."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("questions", type=Path)
+    parser.add_argument("model", nargs="?", default="smollm2-135m")
+    parser.add_argument("questions", nargs="?", default="gsm8k")
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=5)
@@ -144,17 +166,18 @@ def main() -> int:
     parser.add_argument("--static", type=int, nargs="+", default=STATIC_BATCHES)
     parser.add_argument("--load", choices=("equal", "mixed", "both"), default="both")
     options = parser.parse_args()
+    folder, file = model_folder(options.model), questions_file(options.questions)
     torch.set_num_threads(options.threads)
-    spec = ModelSpec("m", "m", path=options.model, dtype=options.dtype)
+    spec = ModelSpec("m", "m", path=folder, dtype=options.dtype)
     backend = HfBackend(spec, options.device)
     model = (
         transformers.AutoModelForCausalLM.from_pretrained(
-            options.model, dtype=getattr(torch, options.dtype), attn_implementation="sdpa"
+            folder, dtype=getattr(torch, options.dtype), attn_implementation="sdpa"
         )
         .to(options.device)
         .eval()
     )
-    prompts, dice = questions(options.questions, 128), random.Random(0)
+    prompts, dice = questions(file, 128), random.Random(0)
     loads = {
         "equal": Load("64 prompts, up to 128 new tokens", prompts[:64], [128] * 64, 1.1),
         "mixed": Load(
