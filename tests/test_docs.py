@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
+
+from moco.methods.base import Method
+from moco.tasks.items import build
 
 ROOT = Path(__file__).parents[1]
 
@@ -13,3 +19,30 @@ def test_method_pages_are_up_to_date() -> None:
     command = [sys.executable, str(ROOT / "scripts" / "make_docs.py"), "--check"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
+
+
+def example(heading: str) -> dict[str, Any]:
+    """What the code block under a heading of CONTRIBUTING.md defines."""
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    block = re.search(r"```python\n(.*?)```", page.partition(heading)[2], re.DOTALL)
+    assert block is not None
+    names: dict[str, Any] = {"__name__": "moco_user_example"}
+    exec(compile(block[1], heading, "exec"), names)
+    return names
+
+
+def test_the_method_of_the_contributors_page_is_one() -> None:
+    cls = example("## Add a method")["Shortest"]
+    assert issubclass(cls, Method)
+    assert cls().needs().min_models == 2
+
+
+def test_the_data_set_of_the_contributors_page_reads_its_rows() -> None:
+    task = example("## Add a data set")["TASK"]
+    row = {"country": "Peru", "capital": "Lima", "others": ["Cusco", "Quito"]}
+    assert set(task.official.source.columns) == set(row)
+    (item,) = task.official.items(row, "default")
+    assert sorted(item["choices"].values()) == ["Cusco", "Lima", "Quito"]
+    assert item["choices"][item["answer"]] == "Lima"
+    sample = build(item, "test", 0, task.reading, Counter())
+    assert sample.target == (item["answer"],)
