@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -139,14 +139,71 @@ class Model:
                 choosing.by_score([x.total for x in found[i * n : i * n + n]])
                 for i in range(len(prompts))
             ]
-        sampling = Sampling(max_tokens=8)
-        texts = self.ask(prompts, stage=stage, sampling=sampling, query_ids=ids)
-        picks = [choosing.by_text(found.text, options) for found in texts]
+        return self._asked(prompts, [options] * len(prompts), stage, ids)
+
+    def choose_among(
+        self, ballots: Sequence[choosing.Ballot], *, stage: str = "choose"
+    ) -> list[Choice]:
+        """The option that the model picks on each ballot, whatever the order they are given in.
+
+        With log-probability access: the option of highest mean log-likelihood of its label over all
+        cyclic orders, less that of the content-free prompt; all in one job. Else the label is asked
+        for in one order, as `choose` does.
+        """
+        open_ = [i for i, ballot in enumerate(ballots) if len(ballot.order) > 1]
+        asked = [ballots[i] for i in open_]
+        found = self._averaged(asked, stage) if self.gives(Access.LOGPROBS) else None
+        if found is None:
+            prompts = [ballot.show(ballot.order) for ballot in asked]
+            labels = [ballot.labels for ballot in asked]
+            picks = self._asked(prompts, labels, stage, [ballot.query_id for ballot in asked])
+            found = [
+                pick if pick.index is None else replace(pick, index=ballot.order[pick.index])
+                for ballot, pick in zip(asked, picks, strict=True)
+            ]
+        by_place = dict(zip(open_, found, strict=True))
+        return [
+            by_place.get(i) or Choice(ballot.order[0], rule="only")
+            for i, ballot in enumerate(ballots)
+        ]
+
+    def _averaged(self, ballots: Sequence[choosing.Ballot], stage: str) -> list[Choice]:
+        """Choices by log-likelihood over all orders; a pair that several ballots hold, such as that
+        of a content-free prompt, is asked for once.
+        """
+        rows = []  # per ballot one row of pairs per prompt
+        query_ids: dict[tuple[Prompt, str], str] = {}
+        for ballot in ballots:
+            shown, blank = ballot.prompts()
+            rows.append([[(p, label) for label in ballot.labels] for p in (*shown, *blank)])
+            for pair in (pair for row in rows[-1] for pair in row):
+                query_ids.setdefault(pair, ballot.query_id)
+        pairs = list(query_ids)
+        found = self.loglikelihood(pairs, stage=stage, query_ids=list(query_ids.values()))
+        total = {pair: likelihood.total for pair, likelihood in zip(pairs, found, strict=True)}
+        return [
+            ballot.result([[total[pair] for pair in row] for row in own])
+            for ballot, own in zip(ballots, rows, strict=True)
+        ]
+
+    def _asked(
+        self,
+        prompts: Sequence[Prompt],
+        labels: Sequence[Sequence[str]],
+        stage: str,
+        query_ids: Sequence[str],
+    ) -> list[Choice]:
+        """The label read from the model's words, asked for once more where it cannot be read."""
+        sampling = Sampling(max_tokens=choosing.MAX_TOKENS)
+        texts = self.ask(prompts, stage=stage, sampling=sampling, query_ids=query_ids)
+        picks = [choosing.by_text(g.text, own) for g, own in zip(texts, labels, strict=True)]
         open_ = [i for i, pick in enumerate(picks) if pick.index is None]
-        retries = [choosing.retry_prompt(prompts[i], options) for i in open_]
-        again = self.ask(retries, stage=stage, sampling=sampling, query_ids=[ids[i] for i in open_])
+        retries = [choosing.retry_prompt(prompts[i], labels[i]) for i in open_]
+        again = self.ask(
+            retries, stage=stage, sampling=sampling, query_ids=[query_ids[i] for i in open_]
+        )
         for i, found_again in zip(open_, again, strict=True):
-            picks[i] = choosing.by_text(found_again.text, options, retry=True)
+            picks[i] = choosing.by_text(found_again.text, labels[i], retry=True)
         return picks
 
     def embed(

@@ -194,9 +194,11 @@ class Choice:
     index: int | None
     """0-based; None when the text could not be read as one option."""
     scores: tuple[float, ...] = ()
-    """Log-likelihood per option (nats, rounded to 4 decimals) where the model gives them."""
+    """Score per option (nats, rounded to 4 decimals) where the model gives log-likelihoods."""
     rule: str = ""
-    """How it was decided: `logprob`, `line`, `mention`, `retry` or `none`."""
+    """How it was decided: by scores (`logprob`, `orders`), by a text's form (`line`, `start`,
+    `phrase`, `mention`), by the text of a `retry`, with one option `only`, or not at all (`none`).
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,16 @@ def speaker(group: Sequence[int], scores: Sequence[float]) -> int:
     return max(group, key=lambda i: scores[i])
 
 
+def plurality(samples: Sequence[Generation], query: Query) -> tuple[int, int]:
+    """(the earliest sample of the largest cluster, its size) of equal votes; where nobody answered,
+    the text most like the others and 0.
+    """
+    groups = winners(read(samples, query), [1.0] * len(samples))
+    if groups:
+        return groups[0][0], len(groups[0])
+    return medoid([g.text for g in samples]), 0
+
+
 def agree(answers: Sequence[Answer]) -> bool:
     """Whether everybody gave an answer and all are the same."""
     groups = cluster(answers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +25,7 @@ class DevTable:
     costs_QM: np.ndarray
     """In the pool's unit."""
     answers: tuple[tuple[Generation, ...], ...] = ()
-    """Each member's first answers, in question order."""
+    """Each member's first answers, in question order; none of a member asked only a few."""
 
     @property
     def means(self) -> np.ndarray:
@@ -57,32 +57,47 @@ class DevTable:
             queries=tuple(self.queries[i] for i in rows),
             scores_QM=self.scores_QM[picked],
             costs_QM=self.costs_QM[picked],
-            answers=tuple(tuple(own[i] for i in rows) for own in self.answers),
+            answers=tuple(tuple(own[i] for i in rows) if own else () for own in self.answers),
         )
 
 
-def observe(pool: Pool, dev: Dev, *, runs: int = 1, temperature: float = 0.7) -> DevTable:
+def observe(
+    pool: Pool,
+    dev: Dev,
+    *,
+    runs: int = 1,
+    temperature: float = 0.7,
+    newcomers: Mapping[str, int] | None = None,
+) -> DevTable:
     """Every member answers every dev question by its plain prompt, `runs` times.
 
     One run uses the run's own sampling, so all methods share its answers; several draw at
-    `temperature` and give mean scores.
+    `temperature` and give mean scores. A newcomer answers so many dev questions only (seeded).
     """
     own = pool.context.sampling
     sampling = own if runs == 1 else replace(own, temperature=temperature)
-    ids = [q.id for q in dev.queries]
-    scores, costs = [], []
-    draws = [pool.ask_all(dev.queries, sampling=sampling, draw=draw) for draw in range(runs)]
-    for answers in draws:
-        named = list(zip(pool.names, answers, strict=True))
-        scores.append([dev.score(ids, [g.text for g in given]) for _, given in named])
-        costs.append([[pool.cost_of(name, g) for g in given] for name, given in named])
-    return DevTable(
-        names=tuple(pool.names),
-        queries=tuple(dev.queries),
-        scores_QM=np.mean(scores, axis=0).T,
-        costs_QM=np.mean(costs, axis=0).T,
-        answers=tuple(tuple(given) for given in draws[0]),
-    )
+    queries, count = dev.queries, len(dev.queries)
+    scores_QM, costs_QM = np.full((2, count, len(pool)), np.nan)
+    answers = []
+    for column, name in enumerate(pool.names):
+        few = (newcomers or {}).get(name, count)
+        rows = _some(count, few, pool.context.seed)
+        asked = [queries[i] for i in rows]
+        ids, alone = [q.id for q in asked], pool.of([name])
+        draws = [alone.ask_all(asked, sampling=sampling, draw=draw)[0] for draw in range(runs)]
+        scores = [dev.score(ids, [g.text for g in given]) for given in draws]
+        costs = [[pool.cost_of(name, g) for g in given] for given in draws]
+        scores_QM[rows, column] = np.mean(scores, axis=0)
+        costs_QM[rows, column] = np.mean(costs, axis=0)
+        answers.append(tuple(draws[0]) if few >= count else ())
+    return DevTable(tuple(pool.names), tuple(queries), scores_QM, costs_QM, tuple(answers))
+
+
+def _some(count: int, few: int, seed: int) -> list[int]:
+    """All rows, or a seeded sample of so many."""
+    if few >= count:
+        return list(range(count))
+    return sorted(np.random.default_rng([seed, few]).permutation(count)[:few].tolist())
 
 
 def vectors(pool: Pool, queries: Sequence[Query]) -> np.ndarray:

@@ -68,6 +68,8 @@ def config_of(
         "sampling": {"max_tokens": 12, "temperature": 0},
         "engine": {"devices": ["cpu"], "max_calls": max_calls},
     }
+    if "embedder" in build(name).needs().roles:
+        data["roles"] = {"embedder": "zoo://mini/embedder"}
     config: RunConfig = parse(RunConfig, data | changes)
     return config
 
@@ -110,7 +112,8 @@ def opened(config: RunConfig, seed: int = 0) -> Iterator[Bench]:
     engine = make_engine(config.engine)
     calls = Counter()
     context = Context(engine, sampling_of(config), seed, meter=calls)
-    pool = Pool([Model(spec, context) for spec in planned.members.pool], {}, context)
+    roles = {role: Model(spec, context) for role, spec in planned.members.roles.items()}
+    pool = Pool([Model(spec, context) for spec in planned.members.pool], roles, context)
     dev = Dev(planned.task.dev, planned.task.scorer)
     try:
         yield Bench(pool, dev, [s.query for s in planned.task.test], calls, engine)

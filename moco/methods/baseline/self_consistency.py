@@ -85,12 +85,7 @@ class SelfConsistency(Method[State]):
         ]
 
     def _vote(self, query: Query, samples: Sequence[Generation], name: str) -> Prediction:
-        answers = votes.read(samples, query)
-        groups = votes.winners(answers, [1.0] * len(samples))
-        if groups:
-            chosen, support = groups[0][0], len(groups[0])
-        else:
-            chosen, support = votes.medoid([g.text for g in samples]), 0
+        chosen, support = votes.plurality(samples, query)
         notes = {"votes": support, "samples": len(samples)}
         return Prediction(
             query.id, samples[chosen].text, by=(name,), stop=samples[chosen].stop, notes=notes
