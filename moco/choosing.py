@@ -22,7 +22,7 @@ Show = Callable[[Sequence[int]], Prompt]
 
 
 def labels_for(count: int) -> tuple[str, ...]:
-    """Labels of so many options, none the start of another: 1 to 9, else A to Z, else 001, 002, …"""
+    """Labels of so many options, none the start of another: 1 to 9, else A to Z, else 01, 02, …"""
     if count < 10:
         return tuple(str(i + 1) for i in range(count))
     if count <= len(LETTERS):
@@ -113,7 +113,9 @@ def by_score(scores: Sequence[float]) -> Choice:
 
 
 WORD = r"(?:(?:model|option|answer|choice|assistant|number)\s*(?:is)?\s*[:#=]?\s*)"
-NEGATED = re.compile(r"\b(?:no|not|none|neither|nor|never|nobody|cannot|except|but)\b|n['’]t\b", re.I)
+NEGATED = re.compile(
+    r"\b(?:no|not|none|neither|nor|never|nobody|cannot|except|but)\b|n['’]t\b", re.I
+)
 """Words by which a label may be named without being chosen."""
 
 
