@@ -48,22 +48,7 @@ class SelfConsistency(Method[State]):
 
     def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """Sampling at temperature 0 gives k equal texts."""
-        found = []
-        if self.temperature == 0:
-            found.append(
-                Problem(
-                    "method.temperature", "0 makes all samples equal", "set it above 0, such as 0.7"
-                )
-            )
-        if self.member != DEV_BEST and self.member not in facts:
-            found.append(
-                Problem(
-                    "method.member",
-                    f"no pool member is called '{self.member[:80]}'",
-                    "members: " + ", ".join(facts),
-                )
-            )
-        return found
+        return sampling_problems(self.member, self.temperature, facts)
 
     def fit(self, pool: Pool, dev: Dev) -> State:
         """Find the member, on dev if need be."""
@@ -90,3 +75,19 @@ class SelfConsistency(Method[State]):
         return Prediction(
             query.id, samples[chosen].text, by=(name,), stop=samples[chosen].stop, notes=notes
         )
+
+
+def sampling_problems(
+    member: str, temperature: float, facts: Mapping[str, ModelFacts | None]
+) -> list[Problem]:
+    """What is wrong with sampling a member several times: it does not exist, or its samples are
+    equal.
+    """
+    found = []
+    if temperature == 0:
+        what = "0 makes all samples equal"
+        found.append(Problem("method.temperature", what, "set it above 0, such as 0.7"))
+    if member != DEV_BEST and member not in facts:
+        what = f"no pool member is called '{member[:80]}'"
+        found.append(Problem("method.member", what, "members: " + ", ".join(facts)))
+    return found
