@@ -62,9 +62,11 @@ class SoftRouter(Router[SoftState]):
 
     def fit(self, pool: Pool, dev: Dev) -> SoftState:
         """Every member answers dev; the estimator is learnt from the scores."""
-        return self.fit_table(
-            pool, observe(pool, dev, runs=self.runs, temperature=self.temperature)
-        )
+        return self.fit_table(pool, self.observe(pool, dev))
+
+    def observe(self, pool: Pool, dev: Dev) -> DevTable:
+        """The members' dev scores and costs."""
+        return observe(pool, dev, runs=self.runs, temperature=self.temperature)
 
     def fit_table(self, pool: Pool, table: DevTable) -> SoftState:
         """The same from a table of dev scores."""

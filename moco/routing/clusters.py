@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from moco.routing.decide import Estimates
-from moco.routing.residuals import Arrays, spreads
+from moco.routing.folds import folds
+from moco.routing.residuals import Arrays, careful, evidence, losses, simplest
 from moco.routing.table import unit
 
 SIZES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -16,7 +17,6 @@ LEAST_PER_CLUSTER = 8
 """Dev questions per cluster at least, on average."""
 COUNT = 2.0
 """Pseudo-questions at a member's mean score in each cluster."""
-FOLDS = 5
 MOST_TRIED = 2000
 """Questions on which numbers of clusters are compared."""
 RESTARTS = 4
@@ -25,21 +25,20 @@ RESTARTS = 4
 def fit(
     vectors_QE: np.ndarray, scores_QM: np.ndarray, best: int, seed: int, size: int = 0
 ) -> Arrays:
-    """Centres and scores per cluster; `size` clusters, or with 0 as many as predict left-out scores
-    best (seeded five-fold cross-validation, the fewest on ties).
+    """Centres and scores per cluster; `size` clusters, or with 0 as few as predict left-out scores
+    almost as well as the best number (seeded five-fold cross-validation).
     """
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.permutation(len(vectors_QE))[:MOST_TRIED])
-    fold_R = rng.permutation(len(rows)) % min(FOLDS, max(2, len(rows)))
+    fold_R = folds(vectors_QE[rows], scores_QM[rows], seed)
     known_RE, known_RM = vectors_QE[rows], scores_QM[rows]
     sizes = (
         [size] if size else [s for s in SIZES if s * LEAST_PER_CLUSTER <= len(vectors_QE)] or [1]
     )
     left = [_left_out(known_RE, known_RM, fold_R, s, seed) for s in sizes]
-    errors = [round(float(np.nanmean((own - known_RM) ** 2)), 12) for own in left]
-    pick = int(np.argmin(errors))
-    gap_M, own_M = spreads(left[pick] - known_RM, best)
-    return {**_build(vectors_QE, scores_QM, sizes[pick], seed), "gap_M": gap_M, "own_M": own_M}
+    pick = simplest(np.stack([losses(own - known_RM) for own in left]))
+    built = _build(vectors_QE, scores_QM, sizes[pick], seed)
+    return {**built, **evidence(left[pick], known_RM, best)}
 
 
 def estimate(arrays: Arrays, vectors_QE: np.ndarray, nearest: int = 1) -> Estimates:
@@ -48,7 +47,8 @@ def estimate(arrays: Arrays, vectors_QE: np.ndarray, nearest: int = 1) -> Estima
     places_QN = np.argsort(-cosine_QC, axis=1, kind="stable")[:, :nearest]
     scores_QM = arrays["scores_CM"][places_QN].mean(axis=1)
     counts_QM = arrays["counts_CM"][places_QN].sum(axis=1) + COUNT
-    return Estimates(scores_QM, arrays["gap_M"] / np.sqrt(counts_QM))
+    errors_QM = careful(arrays["gap_M"] / np.sqrt(counts_QM), arrays["caution_M"])
+    return Estimates(scores_QM, errors_QM)
 
 
 def _build(vectors_QE: np.ndarray, scores_QM: np.ndarray, size: int, seed: int) -> Arrays:
@@ -95,6 +95,6 @@ def _left_out(
         if not np.isfinite(scores_QM[~held_Q]).any(axis=0).all():
             continue
         arrays = _build(vectors_QE[~held_Q], scores_QM[~held_Q], size, seed)
-        arrays |= {"gap_M": np.zeros(scores_QM.shape[1])}
+        arrays |= {name: np.zeros(scores_QM.shape[1]) for name in ("gap_M", "caution_M")}
         left_QM[held_Q] = estimate(arrays, vectors_QE[held_Q]).scores_QM
     return left_QM

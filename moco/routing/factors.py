@@ -12,12 +12,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from moco.routing.decide import Estimates
-from moco.routing.residuals import Arrays, joined, means_without, shrinkage, spreads
+from moco.routing.folds import folds
+from moco.routing.residuals import (
+    Arrays,
+    careful,
+    evidence,
+    joined,
+    losses,
+    means_without,
+    shared_shrinkage,
+    simplest,
+)
 
 FEATURES = 8
-PENALTIES = (1e-4, 1e-3, 1e-2)
-"""Tried L2 penalties on W and v, per question."""
-FOLDS = 5
+PENALTIES = (3e-2, 2e-2, 1.4e-2, 1e-2, 7e-3, 5e-3, 3e-3, 1e-3)
+"""Tried L2 penalties on W and v, per question; the simplest fit first."""
 STEPS = 200
 MOST_TRIED = 2000
 """Questions on which penalties are compared."""
@@ -49,21 +58,23 @@ def fit(vectors_QE: np.ndarray, scores_QM: np.ndarray, best: int, seed: int) -> 
     target_QM = (scores_QM - low) / (high - low)
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.permutation(len(vectors_QE))[:MOST_TRIED])
-    fold_R = rng.permutation(len(rows)) % min(FOLDS, max(2, len(rows)))
+    fold_R = folds(vectors_QE[rows], scores_QM[rows], seed)
     if len(rows) == MOST_TRIED:
         fold_R = np.where(fold_R == 0, 0, 1)  # one large held-out fifth is enough
     tried = [_left_out(vectors_QE[rows], target_QM[rows], fold_R, p, seed) for p in PENALTIES]
-    errors = [round(float(np.nanmean((left - target_QM[rows]) ** 2)), 12) for left in tried]
-    pick = len(errors) - 1 - int(np.argmin(errors[::-1]))
-    rho_M, left_RM = _shrunk(tried[pick], target_QM[rows])
-    gap_M, own_M = spreads((left_RM - target_QM[rows]) * (high - low), best)
+    asked = np.isfinite(tried[0]).any(axis=1)
+    pick = simplest(np.stack([losses(left - target_QM[rows])[asked] for left in tried]))
+    before_RM = np.stack([_before(target_R) for target_R in target_QM[rows].T], axis=1)
+    rho = shared_shrinkage(tried[pick], target_QM[rows], before_RM)
+    left_RM = rho * tried[pick] + (1 - rho) * before_RM
     maps_EK, tastes_KM, bias_M = _train(vectors_QE, target_QM, PENALTIES[pick], seed)
     return {
-        "maps_EK": maps_EK, "tastes_KM": tastes_KM, "bias_M": bias_M, "rho_M": rho_M,
+        "maps_EK": maps_EK, "tastes_KM": tastes_KM, "bias_M": bias_M,
+        "rho_M": np.full(target_QM.shape[1], rho),
         "means_M": np.nanmean(target_QM, axis=0),
         "asked_M": np.isfinite(target_QM).sum(axis=0).astype(float),
         "range": np.asarray([low, high]), "penalty": np.asarray([PENALTIES[pick]]),
-        "gap_M": gap_M, "own_M": own_M,
+        **evidence(low + (high - low) * left_RM, scores_QM[rows], best),
     }  # fmt: skip
 
 
@@ -77,7 +88,8 @@ def estimate(arrays: Arrays, vectors_QE: np.ndarray) -> Estimates:
     blended_QM = rho_M * _sigmoid(logits_QM) + (1 - rho_M) * arrays["means_M"]
     freedom = FEATURES + 1.0
     errors_M = arrays["gap_M"] * np.sqrt(np.minimum(1.0, freedom / arrays["asked_M"]))
-    return Estimates(low + (high - low) * blended_QM, np.broadcast_to(errors_M, blended_QM.shape))
+    errors_QM = careful(np.broadcast_to(errors_M, blended_QM.shape), arrays["caution_M"])
+    return Estimates(low + (high - low) * blended_QM, errors_QM)
 
 
 def admit(arrays: Arrays, vectors_KE: np.ndarray, scores_K: np.ndarray, best: int) -> Arrays:
@@ -99,6 +111,7 @@ def admit(arrays: Arrays, vectors_KE: np.ndarray, scores_K: np.ndarray, best: in
         "tastes_KM": taste_F[:, None], "bias_M": np.asarray([bias]), "rho_M": np.asarray([rho]),
         "means_M": np.asarray([mean]), "asked_M": np.asarray([float(known)]),
         "gap_M": np.asarray([np.sqrt(own + arrays["own_M"][best])]), "own_M": np.asarray([own]),
+        "caution_M": np.ones(1),
     }  # fmt: skip
     return joined(arrays, column)
 
@@ -155,8 +168,8 @@ def _left_out(
 ) -> np.ndarray:
     """Predictions of each held-out fold by a fit on the others; NaN where a fold is never held."""
     left_QM = np.full(target_QM.shape, np.nan)
-    folds = range(int(fold_Q.max()) + 1) if (fold_Q > 1).any() else (0,)
-    for fold in folds:
+    count = int(fold_Q.max(initial=0)) + 1
+    for fold in range(count if count > 2 else 1):
         held_Q = fold_Q == fold
         known_QM = np.isfinite(target_QM[~held_Q])
         if not known_QM.any(axis=0).all():
@@ -166,18 +179,12 @@ def _left_out(
     return left_QM
 
 
-def _shrunk(left_QM: np.ndarray, target_QM: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each member's shrinkage, and its left-out predictions shrunk by it."""
-    rho_M, shrunk_QM = np.zeros(target_QM.shape[1]), np.full(target_QM.shape, np.nan)
-    for member in range(target_QM.shape[1]):
-        rows = np.flatnonzero(np.isfinite(left_QM[:, member] + target_QM[:, member]))
-        target_K = target_QM[rows, member]
-        before_K = means_without(target_K) if len(rows) else target_K
-        rho_M[member] = shrinkage(left_QM[rows, member], target_K, before_K)
-        shrunk_QM[rows, member] = (
-            rho_M[member] * left_QM[rows, member] + (1 - rho_M[member]) * before_K
-        )
-    return rho_M, shrunk_QM
+def _before(target_R: np.ndarray) -> np.ndarray:
+    """The member's mean over the other questions it was asked."""
+    asked_R = np.isfinite(target_R)
+    found = np.full(len(target_R), np.nan)
+    found[asked_R] = means_without(target_R[asked_R])
+    return found
 
 
 def _taste(

@@ -28,7 +28,9 @@ import numpy as np
 
 from moco.errors import DataError
 from moco.routing.decide import Estimates
+from moco.routing.folds import folds
 from moco.routing.neighbours import nearest
+from moco.routing.residuals import careful, caution
 from moco.types import Json
 
 LEAST = 10
@@ -52,7 +54,7 @@ class Training:
     """Probability that a dev question keeps its edges in a masking."""
     maskings: int = 4
     """Per epoch; each epoch is one step."""
-    neighbours: int = 16
+    neighbours: int = 32
     """N; 0 = every dev question weighs the same, as in the paper."""
     seed: int = 0
     device: str = "cpu"
@@ -157,20 +159,20 @@ def spread(centred_NE: np.ndarray) -> float:
     return found if found > 1e-6 else 1.0
 
 
-def split(scores_DM: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train on and rows to validate on, both in dev order.
+def split(
+    questions_DE: np.ndarray, scores_DM: np.ndarray, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on and rows to validate on, about this share, both in dev order; questions
+    alike stay together, and both parts have about the same scores.
 
-    Shuffled, then stratified: rows of equal scores are dealt out evenly. Nothing is held out where
-    there are fewer than `LEAST` rows.
+    Nothing is held out where there are fewer than `LEAST` rows.
     """
-    rows = len(scores_DM)
-    count = round(rows * share) if rows >= LEAST else 0
-    random = np.random.default_rng([seed, 0])
-    shuffled_D = random.permutation(rows)
-    ordered_D = shuffled_D[np.lexsort(np.nan_to_num(scores_DM[shuffled_D], nan=-1.0).T)]
-    places = np.floor((np.arange(count) + random.random()) * rows / max(count, 1)).astype(int)
-    held_D = np.zeros(rows, dtype=bool)
-    held_D[ordered_D[places]] = True
+    rows = len(questions_DE)
+    if rows < LEAST or not share:
+        return np.arange(rows), np.arange(0)
+    held_D = folds(questions_DE, scores_DM, seed, count=round(1 / share)) == 0
+    if held_D.all():  # all questions are equal
+        held_D[:] = False
     return np.flatnonzero(~held_D), np.flatnonzero(held_D)
 
 
@@ -199,11 +201,13 @@ def fit(
     if enough:
         weights, notes = train(graph, held, weights, scale, how)
     others = replace(graph, dev=graph.dev.at(np.setdiff1d(np.arange(len(graph.dev)), held)))
-    without = net.frozen(others, scale, weights) | _deciding(best, how.neighbours, 1.0)
-    share = _share(
-        estimate(without, graph.dev.questions_DE[held]), graph.dev.at(held), others.dev, best
-    )
-    arrays = net.frozen(graph, scale, weights) | _deciding(best, how.neighbours, share)
+    without = net.frozen(others, scale, weights) | _deciding(best, how.neighbours, 1.0, 1.0)
+    found, told = estimate(without, graph.dev.questions_DE[held]), graph.dev.at(held)
+    share = _share(found, told, others.dev, best)
+    seen_HM = told.seen_DM > 0
+    scores_HM = np.where(seen_HM, told.edges_DMF[..., 0].astype(float), np.nan)
+    trust = caution(np.where(seen_HM, found.scores_QM, np.nan), scores_HM, best)
+    arrays = net.frozen(graph, scale, weights) | _deciding(best, how.neighbours, share, trust)
     return arrays, {**notes, "share": round(share, 4)}
 
 
@@ -231,11 +235,13 @@ def estimate(arrays: Mapping[str, np.ndarray], rows_QE: np.ndarray) -> Estimates
     empty = np.zeros((0, len(arrays["states"])))
     scores_QM = np.concatenate([empty, *(scores for scores, _ in parts)])
     errors_QM = np.concatenate([empty, *(errors for _, errors in parts)])
+    errors_QM = careful(errors_QM, np.full(len(arrays["states"]), arrays["caution"][0]))
     return Estimates(np.round(scores_QM, DIGITS), errors_QM)
 
 
-def _deciding(best: int, neighbours: int, share: float) -> dict[str, np.ndarray]:
+def _deciding(best: int, neighbours: int, share: float, caution: float) -> dict[str, np.ndarray]:
     return {
+        "caution": np.array([caution]),
         "best": np.array([best]),
         "neighbours": np.array([neighbours]),
         "share": np.array([share]),

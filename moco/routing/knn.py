@@ -2,7 +2,7 @@
 mean.
 
 The nearest profiled question weighs 1, another exp((cosine − nearest cosine) / τ); κ counts as many
-questions at the member's mean. τ and κ are those of least leave-one-out error over all members.
+questions at the member's mean. τ and κ are chosen by leave-one-out error over all members.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import itertools
 import numpy as np
 
 from moco.routing.decide import Estimates
-from moco.routing.residuals import Arrays, joined, spreads
+from moco.routing.residuals import Arrays, careful, evidence, joined, losses, simplest
 
 WIDTHS = (0.01, 0.02, 0.05, 0.1, 0.2)
 COUNTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 32.0)
@@ -28,19 +28,19 @@ def fit(vectors_QE: np.ndarray, scores_QM: np.ndarray, best: int, seed: int) -> 
     means_M = np.nanmean(scores_QM, axis=0)
     rows = np.unique(np.linspace(0, len(vectors_QE) - 1, MOST_LEFT_OUT).astype(int))
     found = {width: _sums(known, vectors_QE[rows], width, without=rows) for width in WIDTHS}
-    target_RM = scores_QM[rows]
-
-    def error(setting: tuple[float, float]) -> float:
-        gaps = _blend(found[setting[0]], means_M, setting[1]) - target_RM
-        return round(float(np.nanmean(gaps**2)), 12)
-
-    width, count = min(itertools.product(WIDTHS[::-1], COUNTS[::-1]), key=error)
-    residuals_RM = _blend(found[width], means_M, count) - target_RM
-    gap_M, own_M = spreads(residuals_RM, best)
+    settings = list(itertools.product(WIDTHS, COUNTS))
+    order = sorted(settings, key=lambda s: round(_variance(found[s[0]], s[1]), 12))
+    left = [_blend(found[width], means_M, count) for width, count in order]
+    pick = simplest(np.stack([losses(left_RM - scores_QM[rows]) for left_RM in left]))
     return {
-        **known, "means_M": means_M, "setting": np.asarray([width, count]), "gap_M": gap_M,
-        "own_M": own_M,
+        **known, "means_M": means_M, "setting": np.asarray(order[pick]),
+        **evidence(left[pick], scores_QM[rows], best),
     }  # fmt: skip
+
+
+def _variance(sums: tuple[np.ndarray, np.ndarray, np.ndarray], count: float) -> float:
+    """Mean variance of an estimate in units of one score's: the less, the simpler the setting."""
+    return float((sums[2] / (sums[1] + count) ** 2).mean())
 
 
 def estimate(arrays: Arrays, vectors_QE: np.ndarray) -> Estimates:
@@ -50,7 +50,8 @@ def estimate(arrays: Arrays, vectors_QE: np.ndarray) -> Estimates:
     width, count = arrays["setting"]
     sums = _sums(arrays, vectors_QE, width)
     spread_QM = np.sqrt(sums[2]) / (sums[1] + count)
-    return Estimates(_blend(sums, arrays["means_M"], count), spread_QM * arrays["gap_M"])
+    errors_QM = careful(spread_QM * arrays["gap_M"], arrays["caution_M"])
+    return Estimates(_blend(sums, arrays["means_M"], count), errors_QM)
 
 
 def _sums(
@@ -100,6 +101,7 @@ def admit(arrays: Arrays, vectors_KE: np.ndarray, scores_K: np.ndarray, best: in
             "means_M": np.asarray([scores_K.mean()]),
             "own_M": np.asarray([((scores_K - scores_K.mean()) ** 2).mean()]),
             "gap_M": np.asarray([np.sqrt(scores_K.var() + arrays["own_M"][best])]),
+            "caution_M": np.ones(1),
         },
     )
     rows_KM = np.full((len(scores_K), members + 1), np.nan)

@@ -1,8 +1,8 @@
 """Ridge regression of each member's score on a question's embedding, closed form throughout.
 
-A member is fitted on the questions it was asked; its penalty and its shrinkage towards its mean are
-those of least leave-one-out error, for which no refit is needed: with the hat matrix's diagonal h,
-the left-out residual is (y − ŷ) / (1 − h).
+A member is fitted on the questions it was asked. Penalty and shrinkage towards the means are
+shared, so that members stay comparable, and chosen by leave-one-out error, for which no refit is
+needed: with the hat matrix's diagonal h, the left-out residual is (y − ŷ) / (1 − h).
 """
 
 from __future__ import annotations
@@ -12,10 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from moco.routing.decide import Estimates
-from moco.routing.residuals import Arrays, joined, means_without, shrinkage, spreads
+from moco.routing.residuals import (
+    Arrays,
+    careful,
+    evidence,
+    joined,
+    losses,
+    means_without,
+    shared_shrinkage,
+    shrinkage,
+    simplest,
+)
 
-PENALTIES = np.geomspace(1e-5, 10.0, 13)
-"""Tried penalties, times the number of questions."""
+PENALTIES = np.geomspace(10.0, 1e-5, 25)
+"""Tried penalties, times the number of questions; the simplest fit first."""
 
 
 @dataclass(frozen=True)
@@ -53,50 +63,62 @@ def fit(vectors_QE: np.ndarray, scores_QM: np.ndarray, best: int, seed: int) -> 
     not used.
     """
     whole = Spectrum.of(vectors_QE)
-    columns, residuals = [], []
-    for scores_Q in scores_QM.T:
-        column, left_Q = _column(vectors_QE, scores_Q, whole)
-        columns.append(column)
-        residuals.append(left_Q - scores_Q)
-    gap_M, own_M = spreads(np.asarray(residuals).T, best)
+    members = [_Member.of(vectors_QE, scores_Q, whole) for scores_Q in scores_QM.T]
+    tried = [np.stack([m.left_out(p) for m in members], axis=1) for p in PENALTIES]
+    pick = simplest(np.stack([losses(left_QM - scores_QM) for left_QM in tried]))
+    before_QM = np.stack([m.left_out(np.inf) for m in members], axis=1)
+    rho = shared_shrinkage(tried[pick], scores_QM, before_QM)
+    columns = [m.column(float(PENALTIES[pick]), rho) for m in members]
     arrays = {name: np.concatenate([c[name] for c in columns], axis=-1) for name in columns[0]}
-    shared = {"centre_E": whole.centre_E, "axes_EE": whole.axes_EE, "power_E": whole.power_E}
     return {
-        **shared,
+        "centre_E": whole.centre_E, "axes_EE": whole.axes_EE, "power_E": whole.power_E,
         "total": np.asarray([len(vectors_QE)]),
         **arrays,
-        "gap_M": gap_M,
-        "own_M": own_M,
-    }
+        **evidence(rho * tried[pick] + (1 - rho) * before_QM, scores_QM, best),
+    }  # fmt: skip
 
 
-def _column(
-    vectors_QE: np.ndarray, scores_Q: np.ndarray, whole: Spectrum | None
-) -> tuple[Arrays, np.ndarray]:
-    """One member's part, and its left-out predictions (NaN where it was not asked)."""
-    asked_Q = np.isfinite(scores_Q)
-    values_K = scores_Q[asked_Q]
-    own = whole if whole is not None and asked_Q.all() else Spectrum.of(vectors_QE[asked_Q])
-    n = len(values_K)
-    tried = [own.left_out(values_K, p) for p in PENALTIES * n]
-    errors = [round(float(((left_K - values_K) ** 2).mean()), 12) for left_K in tried]
-    pick = len(errors) - 1 - int(np.argmin(errors[::-1]))  # of equal errors the larger penalty
-    mean, left_K = values_K.mean(), tried[pick]
-    before_K = means_without(values_K)
-    rho = shrinkage(left_K, values_K, before_K)
-    penalty = PENALTIES[pick] * n
-    along_E = (own.places_QE.T @ (values_K - mean)) / (own.power_E + penalty)
-    weights_E = rho * (own.axes_EE @ along_E)
-    left_Q = np.full(len(scores_Q), np.nan)
-    left_Q[asked_Q] = rho * left_K + (1 - rho) * before_K
-    column = {
-        "weights_EM": weights_E[:, None],
-        "intercept_M": np.asarray([mean - own.centre_E @ weights_E]),
-        "penalty_M": np.asarray([penalty]),
-        "rho_M": np.asarray([rho]),
-        "asked_M": np.asarray([float(n)]),
-    }
-    return column, left_Q
+@dataclass(frozen=True)
+class _Member:
+    """The questions that a member was asked, and its scores on them."""
+
+    asked_Q: np.ndarray
+    values_K: np.ndarray
+    spectrum: Spectrum
+
+    @classmethod
+    def of(cls, vectors_QE: np.ndarray, scores_Q: np.ndarray, whole: Spectrum | None) -> _Member:
+        """`whole` is the spectrum of all questions."""
+        asked_Q = np.isfinite(scores_Q)
+        all_ = whole is not None and asked_Q.all()
+        own = whole if whole is not None and all_ else Spectrum.of(vectors_QE[asked_Q])
+        return cls(asked_Q, scores_Q[asked_Q], own)
+
+    def left_out(self, penalty: float) -> np.ndarray:
+        """Predictions of each question by the fit without it, at a penalty per question; NaN where
+        the member was not asked. Without limit the penalty leaves the mean of the others.
+        """
+        left_Q = np.full(len(self.asked_Q), np.nan)
+        if np.isinf(penalty):
+            left_Q[self.asked_Q] = means_without(self.values_K)
+        else:
+            left_Q[self.asked_Q] = self.spectrum.left_out(
+                self.values_K, penalty * len(self.values_K)
+            )
+        return left_Q
+
+    def column(self, penalty: float, rho: float) -> Arrays:
+        """This member's part of the estimator."""
+        own, n, mean = self.spectrum, len(self.values_K), self.values_K.mean()
+        along_E = (own.places_QE.T @ (self.values_K - mean)) / (own.power_E + penalty * n)
+        weights_E = rho * (own.axes_EE @ along_E)
+        return {
+            "weights_EM": weights_E[:, None],
+            "intercept_M": np.asarray([mean - own.centre_E @ weights_E]),
+            "penalty_M": np.asarray([penalty * n]),
+            "rho_M": np.asarray([rho]),
+            "asked_M": np.asarray([float(n)]),
+        }
 
 
 def estimate(arrays: Arrays, vectors_QE: np.ndarray) -> Estimates:
@@ -109,13 +131,19 @@ def estimate(arrays: Arrays, vectors_QE: np.ndarray) -> Estimates:
     power_EM = arrays["power_E"][:, None] * share_M
     gain_EM = power_EM / (power_EM + arrays["penalty_M"]) ** 2
     spread_QM = np.sqrt(1 / arrays["asked_M"] + arrays["rho_M"] ** 2 * (places_QE**2 @ gain_EM))
-    return Estimates(scores_QM, spread_QM * arrays["gap_M"])
+    return Estimates(scores_QM, careful(spread_QM * arrays["gap_M"], arrays["caution_M"]))
 
 
 def admit(arrays: Arrays, vectors_KE: np.ndarray, scores_K: np.ndarray, best: int) -> Arrays:
-    """The estimator with one more member, known by K questions."""
-    column, left_K = _column(vectors_KE, scores_K, None)
-    own = float(((left_K - scores_K) ** 2).mean())
+    """The estimator with one more member, known by K questions; its own shrinkage is found on
+    them.
+    """
+    member = _Member.of(vectors_KE, scores_K, None)
+    penalty = float(arrays["penalty_M"][0] / arrays["asked_M"][0])
+    left_K, before_K = member.left_out(penalty), member.left_out(np.inf)
+    rho = shrinkage(left_K, scores_K, before_K)
+    own = float(((rho * left_K + (1 - rho) * before_K - scores_K) ** 2).mean())
+    column = member.column(penalty, rho)
     column["gap_M"] = np.asarray([np.sqrt(own + arrays["own_M"][best])])
-    column["own_M"] = np.asarray([own])
+    column["own_M"], column["caution_M"] = np.asarray([own]), np.ones(1)
     return joined(arrays, column)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from moco.routing.decide import DIGITS, Standing, decide
+from moco.routing.folds import folds
 from moco.types import Json
 
 if TYPE_CHECKING:
     from moco.routing.base import SoftRouter
 
-FOLDS = 5
 MOST = 2000
 """Questions that are used."""
 
@@ -24,15 +24,16 @@ def cross_validated(
     other folds, and of the best member per question.
     """
     rng = np.random.default_rng(seed)
-    rows = rng.permutation(len(vectors_QE))[:MOST]
-    folds = min(FOLDS, len(rows))
-    if folds < 2:
+    rows = np.sort(rng.permutation(len(vectors_QE))[:MOST])
+    fold_R = folds(vectors_QE[rows], scores_QM[rows], seed)
+    count = int(fold_R.max(initial=0)) + 1
+    if count < 2:
         return {}
     routed: list[float] = []
     single: list[float] = []
     oracle: list[float] = []
-    for fold in range(folds):
-        held, rest = rows[fold::folds], np.delete(rows, np.s_[fold::folds])
+    for fold in range(count):
+        held, rest = rows[fold_R == fold], rows[fold_R != fold]
         means = scores_QM[rest].mean(axis=0)
         best = int(np.argmax(np.round(means, DIGITS)))
         arrays = kind.fit(vectors_QE[rest], scores_QM[rest], best, seed)
@@ -42,7 +43,7 @@ def cross_validated(
         single += scores_QM[held, best].tolist()
         oracle += scores_QM[held].max(axis=1).tolist()
     return {
-        "folds": folds,
+        "folds": count,
         "router": float(np.mean(routed)),
         "best_single": float(np.mean(single)),
         "oracle": float(np.mean(oracle)),

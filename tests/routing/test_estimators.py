@@ -94,6 +94,7 @@ def test_neighbours_by_hand() -> None:
     arrays: dict[str, Any] = {
         "vectors_QE": np.eye(2), "scores_QM": np.asarray([[1.0], [0.0]]),
         "means_M": np.asarray([0.5]), "setting": np.asarray([0.5, 1.0]), "gap_M": np.ones(1),
+        "caution_M": np.ones(1),
     }  # fmt: skip
     found = knn.estimate(arrays, np.asarray([[1.0, 0.0]]))
     far = np.exp(-1 / 0.5)  # cosine 0 against cosine 1 at width 0.5
@@ -143,7 +144,7 @@ def test_tiny_or_flat_dev_sets_work(kind: ModuleType, count: int) -> None:
     for scores in (scores_QM, np.zeros_like(scores_QM), np.ones_like(scores_QM)):
         found = kind.estimate(kind.fit(vectors_QE, scores, 0, 0), vectors_QE)
         assert np.isfinite(found.scores_QM).all()
-        assert np.isfinite(found.errors_QM).all()
+        assert (found.errors_QM >= 0).all()
 
 
 def test_decisions_by_hand() -> None:

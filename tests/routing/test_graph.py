@@ -46,7 +46,7 @@ def fitted(
     rows_QE: np.ndarray, scores_QM: np.ndarray, how: graph.Training, best: int = 0
 ) -> dict[str, np.ndarray]:
     members = scores_QM.shape[1]
-    _, held = graph.split(scores_QM, 0.2, how.seed)
+    _, held = graph.split(rows_QE, scores_QM, 0.2, how.seed)
     dev = graph.Labelled.of(rows_QE, scores_QM, np.ones_like(scores_QM))
     whole = graph.Graph.of(dev, np.eye(members, rows_QE.shape[1]), np.zeros(rows_QE.shape[1]))
     return graph.fit(whole, held, best, how)[0]
@@ -164,11 +164,13 @@ def test_equal_embeddings_and_members_not_asked_work() -> None:
 
 def test_the_split_is_stratified_and_whole() -> None:
     scores = np.array([[1.0, 0.0]] * 50 + [[0.0, 1.0]] * 30 + [[0.0, 0.0]] * 20)
-    rest, held = graph.split(scores, 0.2, seed=0)
+    rows = unit(np.random.default_rng(0).normal(size=(100, 8)))
+    rest, held = graph.split(rows, scores, 0.2, seed=0)
     assert sorted([*rest, *held]) == list(range(100))
-    assert [(held < 50).sum(), (held >= 80).sum()] == pytest.approx([10, 4], abs=1)
-    assert len(graph.split(scores[:9], 0.2, 0)[1]) == 0
-    assert len(graph.split(scores, 0.0, 0)[1]) == 0
+    assert [(held < 50).sum(), (held >= 80).sum()] == pytest.approx([10, 4], abs=3)
+    assert len(graph.split(rows[:9], scores[:9], 0.2, 0)[1]) == 0
+    assert len(graph.split(rows, scores, 0.0, 0)[1]) == 0
+    assert len(graph.split(np.ones_like(rows), scores, 0.2, 0)[1]) == 0
 
 
 def test_nearest_is_exact_with_ties_to_the_lower_row() -> None:

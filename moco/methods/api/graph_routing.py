@@ -53,7 +53,7 @@ class GraphRouting(SoftRouter):
     """What matters, as in the paper: sets `cost_weight` to 0, 1 or 4 unless that is given."""
     hidden_features: int = Field(default=8, ge=1, le=1024)
     """Features of each half of a node."""
-    num_neighbours: int = Field(default=16, ge=0, le=1000)
+    num_neighbours: int = Field(default=32, ge=0, le=1000)
     """Dev questions that a question sees; 0 = all alike, as in the paper."""
     train_epochs: int = Field(default=200, ge=0, le=100_000)
     """Steps of training at most; it ends when held-out dev questions are predicted no better."""
@@ -83,7 +83,7 @@ class GraphRouting(SoftRouter):
         low, high = _range(table.scores_QM)
         scores_QM = (table.scores_QM - low) / (high - low)
         seed = pool.context.seed
-        rest, held = graph.split(scores_QM, self.validation_share, seed)
+        rest, held = graph.split(vectors_QE, scores_QM, self.validation_share, seed)
         texts = self._descriptions(pool, table.of(rest.tolist()))
         embedded = unit(np.asarray(pool.roles[EMBEDDER].embed(texts, stage="describe"), float))
         members_ME = embedded[: len(table.names)]
