@@ -57,10 +57,16 @@ def translate(data: Mapping[str, Any], where: str = "config") -> RunConfig:
     fields = _fields(name, values, models, found)
     found.settle(where)
     method = {"name": name, **FIXED[name], **fields.pop("method", {})}
+    if name == "graph_routing":  # there a task without a description is described by its name
+        method.setdefault("task_description", data["task"])
+    described = fields.pop("members", {}).get("description", [""] * len(models))
     run: dict[str, Any] = {
         "method": method,
         "task": _task(data, fields.pop("task", {})),
-        "pool": [_member(ref, alias) for ref, alias in zip(models, names_of(models), strict=True)],
+        "pool": [
+            _member(ref, alias, text)
+            for ref, alias, text in zip(models, names_of(models), described, strict=True)
+        ],
         "engine": {"devices": devices},
         **fields,
         "notes": found.notes,
@@ -153,8 +159,13 @@ def _last(ref: str) -> str:
     return re.split("[@#]", ref.rstrip("/").rpartition("/")[2])[0] or ref
 
 
-def _member(ref: str, alias: str) -> Json:
-    return ref if alias == _last(ref) else {"model": ref, "name": alias}
+def _member(ref: str, alias: str, description: str) -> Json:
+    member = {"model": ref}
+    if alias != _last(ref):
+        member["name"] = alias
+    if description:
+        member["description"] = description
+    return member if len(member) > 1 else ref
 
 
 def _copy_names(models: Sequence[str]) -> list[str]:
@@ -219,6 +230,8 @@ def _checked(key: Key, value: Any) -> Any:
             return value
         near = nearest(value, key.choices) if isinstance(value, str) else ""
         return _Wrong(f"must be one of {', '.join(key.choices)}{shown}.{near}")
+    if key.type in ("text", "texts", "shares"):
+        return _listed(key, value)
     whole = key.type == "int"
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         return _Wrong(f"must be a {'whole ' if whole else ''}number{shown}")
@@ -233,6 +246,23 @@ def _checked(key: Key, value: Any) -> Any:
     return value if whole else float(value)
 
 
+def _listed(key: Key, value: Any) -> Any:
+    """A text, several, or three shares, of which validation's is taken; or why it is not."""
+    if key.type == "text":
+        return value if isinstance(value, str) and value.strip() else _Wrong("must be a text")
+    if not isinstance(value, list):
+        return _Wrong("must be a list")
+    if key.type == "texts":
+        good = all(isinstance(text, str) and text.strip() for text in value)
+        return value if good else _Wrong("must be a list of texts, one per model")
+    numbers = [v for v in value if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(numbers) != 3 or len(value) != 3 or not all(0 <= v <= 1 for v in numbers):
+        return _Wrong("must be three shares from 0 to 1")
+    if abs(math.fsum(numbers) - 1) > 1e-6 or numbers[1] > key.high:
+        return _Wrong(f"must make 1, with at most {key.high:g} for validation")
+    return value
+
+
 def _fields(
     method: str, values: Mapping[str, Any], models: Sequence[str], found: _Problems
 ) -> dict[str, Any]:
@@ -243,6 +273,14 @@ def _fields(
         if name in values and not key.target:
             found.notes.append(f"hyperparameters.{name} has no effect here: {key.why}")
         if value is None or not key.target:
+            continue
+        if key.type == "shares":
+            value = float(value[1])
+        if key.type == "texts" and len(value) != len(models):
+            found.add(
+                f"hyperparameters.{name}: has {len(value)} texts for {len(models)} models; give one"
+                " for each, in the order of model_names"
+            )
             continue
         if key.rename:
             value = key.rename.get(str(value), value)

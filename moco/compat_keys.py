@@ -16,9 +16,12 @@ NO_LIMIT = math.inf
 class Key:
     """One hyperparameter: what it may be, and what it becomes here."""
 
-    type: Literal["int", "float", "bool", "choice"]
+    type: Literal["int", "float", "bool", "choice", "text", "texts", "shares"]
+    """`texts`: one per model; `shares`: of training, validation and test, which make 1."""
     target: str = ""
-    """Where it goes, such as `sampling.temperature` or `method.tie`; empty = it has no effect."""
+    """Where it goes, such as `sampling.temperature`, `method.tie`, `roles.router` or
+    `members.description`; empty = it has no effect.
+    """
     default: Json = None
     """Its meaning where it is not set; None = ours."""
     low: float = 0
@@ -56,6 +59,8 @@ GENERIC: Mapping[str, Key] = {
     "resume": Key("bool", why="every run goes on where it was stopped"),
 }
 """Hyperparameters that every method takes. `ratio` cuts dev only, never test."""
+
+TIES = "answers of equal score teach the router nothing, so no reward model has to part them"
 
 HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
     "single_model": {
@@ -102,6 +107,45 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
         ),
     },
     "greedy_soup": {},
+    "prompt_routing": {
+        "model_descriptions": Key("texts", "members.description"),
+    },
+    "trained_router": {
+        "router_base_model": Key("text", "roles.router", "Qwen/Qwen2.5-7B-Instruct"),
+        "model_descriptions": Key("texts", "members.description", nullable=True),
+        "num_train_epochs": Key("int", "method.epochs", 5, low=1, high=1000),
+        "reward_model_gpu_id": Key("int", high=1023, why=TIES),
+        "reward_model_name": Key("text", why=TIES),
+    },
+    "graph_routing": {
+        "embedding_model_name": Key(
+            "text",
+            "roles.embedder",
+            "minilm-l6",
+            rename={"sentence-transformers/all-MiniLM-L6-v2": "minilm-l6"},
+        ),
+        "model_descriptions": Key("texts", "members.description"),
+        "task_description": Key("text", "method.task_description"),
+        "scenario": Key(
+            "choice",
+            "method.scenario",
+            "Performance First",
+            choices=("Performance First", "Balance", "Cost First"),
+            rename={
+                "Performance First": "performance",
+                "Balance": "balance",
+                "Cost First": "cost",
+            },
+        ),
+        "hidden_features": Key("int", "method.hidden_features", 8, low=1, high=1024),
+        "in_edges": Key("int", low=3, high=3, why="an edge holds a score and a cost"),
+        "learning_rate": Key("float", "method.learning_rate", 1e-4, open=True, high=1),
+        "weight_decay": Key("float", "method.weight_decay", 1e-4, high=1),
+        "train_epochs": Key("int", "method.train_epochs", 500, high=100_000),
+        "train_mask_rate": Key("float", "method.train_mask_rate", 0.5, open=True, high=0.99),
+        "split_ratio": Key("shares", "method.validation_share", [0.8, 0.1, 0.1], high=0.5),
+        "batch_size": Key("int", "method.maskings", 32, low=1, high=1000),
+    },
 }
 """Our method name → its own hyperparameters; a key of GENERIC here has another default."""
 
@@ -113,6 +157,9 @@ FIXED: Mapping[str, Mapping[str, Json]] = {
     "multiagent_refine": {"preset": "paper", "final": "summarizer"},
     "logit_fusion": {"preset": "paper"},
     "greedy_soup": {"preset": "paper"},
+    "prompt_routing": {"preset": "paper"},
+    "trained_router": {"preset": "paper", "kind": "lm"},
+    "graph_routing": {"preset": "paper"},
 }
 """What a method of the peer always does, where ours has a choice."""
 
@@ -153,6 +200,9 @@ _BUILT = {
     "multiagent_refine": "text_",
     "logit_fusion": "logit_",
     "greedy_soup": "weight_",
+    "prompt_routing": "api_",
+    "trained_router": "api_",
+    "graph_routing": "api_",
 }
 METHODS: Mapping[str, str] = {
     **{name: name for name in _BUILT},
@@ -163,7 +213,7 @@ METHODS: Mapping[str, str] = {
 NOT_YET: tuple[str, ...] = tuple(
     form
     for prefix, names in {
-        "api_": "prompt_routing switch_generation trained_router graph_routing mentor_collab collm",
+        "api_": "switch_generation mentor_collab collm",
         "text_": "agglm bbmas heterogeneous_swarms knowledge_card llm_blender moa"
         " multiagent_feedback multiagent_finetuning slm_mux sparta sparta_stackelberg structure",
         "logit_": "logit_contrastive",

@@ -121,7 +121,14 @@ def test_list(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_show_a_method_says_everything(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = scripted.call(capsys, "show", "cascade")
     assert code == 0
-    for word in ("2305.05176", "models: 2 or more", "percentage: number = 0.5", "preset", "dev"):
+    for word in (
+        "2305.05176",
+        "models: 2 or more",
+        "logprobs",
+        "cost_weight: number = 0.0",
+        "preset: paper",
+        "dev questions: needed",
+    ):
         assert word in out
 
 

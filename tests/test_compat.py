@@ -32,8 +32,32 @@ OWN = {
     "text_multiagent_refine": ["round"],
     "logit_logit_fusion": ["mode"],
     "weight_greedy_soup": [],
+    "api_prompt_routing": ["model_descriptions"],
+    "api_trained_router": [
+        "router_base_model",
+        "model_descriptions",
+        "num_train_epochs",
+        "reward_model_gpu_id",
+        "reward_model_name",
+    ],
+    "api_graph_routing": [
+        "embedding_model_name",
+        "model_descriptions",
+        "task_description",
+        "scenario",
+        "hidden_features",
+        "in_edges",
+        "learning_rate",
+        "weight_decay",
+        "train_epochs",
+        "train_mask_rate",
+        "split_ratio",
+    ],
 }
-GOOD: dict[str, Any] = {"int": 1, "float": 0.5, "bool": 1}
+GOOD: dict[str, Any] = {
+    "int": 1, "float": 0.5, "bool": 1, "text": "some-model", "texts": ["Adds.", "Spells."],
+    "shares": [0.7, 0.2, 0.1],
+}  # fmt: skip
 
 
 def peer(method: str = "text_majority_vote", models: int = 2, **hyperparameters: Any) -> Any:
@@ -72,6 +96,7 @@ def test_every_key_has_an_effect_or_a_note(method: str) -> None:
         table = {**compat_keys.GENERIC, **compat_keys.HYPERPARAMETERS[compat_keys.METHODS[method]]}
         key = table[name]
         value = key.choices[-1] if key.type == "choice" else GOOD[key.type]
+        value = max(value, key.low) if key.type == "int" else value
         given, unset = translated(method, **{name: value}), translated(method)
         noted = any(f"hyperparameters.{name} " in note for note in given.notes)
         assert noted == (not key.target), name
@@ -83,7 +108,8 @@ def test_every_key_has_an_effect_or_a_note(method: str) -> None:
 def test_every_key_is_checked_for_type_and_range(method: str) -> None:
     table = {**compat_keys.GENERIC, **compat_keys.HYPERPARAMETERS[compat_keys.METHODS[method]]}
     for name, key in table.items():
-        bad: list[Any] = ["32", [1], {"a": 1}, float("nan"), 10**400, -(10**400), -5]
+        bad: list[Any] = [[1], {"a": 1}, float("nan"), 10**400, -(10**400), -5]
+        bad += [] if key.type == "text" else ["32"]
         bad += [2, 0.0] if key.type == "bool" else [True]
         bad += [1.0, 1.5] if key.type == "int" else []
         bad += [] if key.nullable else [None]
@@ -125,6 +151,36 @@ def test_values_are_renamed() -> None:
     assert greedy.sampling.temperature == 0
     config = translated(max_response_length=64, temperature=0, top_p=1, seed=7)
     assert (config.sampling.max_tokens, config.sampling.temperature, config.seed) == (64, 0, 7)
+
+
+def test_routers_describe_members_and_name_roles() -> None:
+    texts = ["Adds.", "Spells."]
+    config = translated("api_prompt_routing", model_descriptions=texts)
+    assert [m.description for m in config.pool if not isinstance(m, str)] == texts
+    with pytest.raises(ConfigError, match="has 1 texts for 2 models"):
+        translated("api_prompt_routing", model_descriptions=["Adds."])
+    with pytest.raises(ConfigError, match="one per model"):
+        translated("api_prompt_routing", model_descriptions=["Adds.", ""])
+    router = translated("api_trained_router", router_base_model="zoo://mini/base")
+    assert router.roles == {"router": "zoo://mini/base"}
+    assert fields(router) == {
+        "name": "trained_router", "preset": "paper", "kind": "lm", "epochs": 5,
+    }  # fmt: skip
+    assert translated("trained_router").roles == {"router": "Qwen/Qwen2.5-7B-Instruct"}
+    graph = translated(
+        "api_graph_routing",
+        embedding_model="sentence-transformers/all-MiniLM-L6-v2",
+        scenario="Cost First",
+        split_ratio=[0.6, 0.3, 0.1],
+        batch_size=8,
+    )
+    assert graph.roles == {"embedder": "minilm-l6"}
+    own = fields(graph)
+    assert (own["scenario"], own["validation_share"], own["maskings"]) == ("cost", 0.3, 8)
+    assert own["task_description"] == "gsm8k"
+    assert plan.build_method(graph.method).cost_weight == 4.0
+    with pytest.raises(ConfigError, match="must make 1"):
+        translated("api_graph_routing", split_ratio=[0.8, 0.8, 0.1])
 
 
 def test_ratio_cuts_dev_and_never_test() -> None:

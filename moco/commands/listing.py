@@ -136,8 +136,8 @@ def _everything() -> list[str]:
 
 def _about_method(cls: type[Method[Any]]) -> str:
     lines = [f"{cls.name()} ({cls.level})", "", inspect.getdoc(cls) or "", ""]
-    lines += [f"paper: {cls.paper}", f"version: {cls.version}", "", "requires"]
-    lines += [f"  {line}" for line in _requirements(cls.requires)]
+    lines += [f"paper: {cls.paper}", f"version: {cls.version}", "", "requires (by default)"]
+    lines += [f"  {line}" for line in _requirements(cls().needs())]
     lines += ["", "hyperparameters"]
     for name, entry in hyperparameters(cls).items():
         kind = entry["type"]

@@ -68,13 +68,17 @@ class SoftRouter(Router[SoftState]):
         """The members' dev scores and costs."""
         return observe(pool, dev, runs=self.runs, temperature=self.temperature)
 
+    def embed(self, pool: Pool, queries: Sequence[Query]) -> np.ndarray:
+        """Unit-length embeddings of the questions, shape [queries, width]."""
+        return vectors(pool, queries)
+
     def fit_table(self, pool: Pool, table: DevTable) -> SoftState:
         """The same from a table of dev scores."""
         return {
             "members": list(table.names),
             "means": [float(x) for x in table.means],
             "costs": [float(x) for x in table.mean_costs],
-            "learnt": self.learn(pool, table, vectors(pool, table.queries)),
+            "learnt": self.learn(pool, table, self.embed(pool, table.queries)),
         }
 
     def choose(self, pool: Pool, queries: Sequence[Query], state: Any) -> list[Route]:
@@ -99,7 +103,7 @@ class SoftRouter(Router[SoftState]):
         return plans
 
     def _found(self, pool: Pool, queries: Sequence[Query], state: SoftState) -> Estimates:
-        return self.estimate(pool, state["learnt"], queries, vectors(pool, queries))
+        return self.estimate(pool, state["learnt"], queries, self.embed(pool, queries))
 
 
 def _standing(state: SoftState) -> Standing:

@@ -18,6 +18,8 @@ class Row:
     ids: tuple[int, ...]
     start: int
     """Where the completion starts; only it, and the token that closes the turn, are learnt."""
+    held: bool = False
+    """Whether it is for validation only."""
 
 
 def prompt_of(value: Json) -> Prompt:
@@ -27,7 +29,7 @@ def prompt_of(value: Json) -> Prompt:
 
 def rows_of(spec: ModelSpec, data: Sequence[Mapping[str, Json]], max_length: int) -> list[Row]:
     """The rows of `{"prompt": …, "completion": …}`, at most `max_length` tokens each (0 = the
-    model's context).
+    model's context); `"held": true` keeps one for validation.
 
     PromptTooLongError names a row that does not fit: none is ever cut.
     """
@@ -45,7 +47,7 @@ def rows_of(spec: ModelSpec, data: Sequence[Mapping[str, Json]], max_length: int
             raise DataError(f"training row {i}: needs a prompt and a completion, has {list(item)}")
         prompt = renderer.ids(prompt_of(item["prompt"]))
         _, answer = renderer.continuation("", item["completion"])
-        row = Row((*prompt, *answer, end), len(prompt))
+        row = Row((*prompt, *answer, end), len(prompt), bool(item.get("held")))
         if limit and len(row.ids) > limit:
             raise PromptTooLongError(
                 f"training row {i} has {len(row.ids)} tokens, model '{spec.name}' takes {limit};"

@@ -49,7 +49,9 @@ class Sft:
     warmup_share: float = 0.05
     weight_decay: float = 0.0
     validation: float = 0.1
-    """Share of the rows that is held out (seeded); none below 10 rows."""
+    """Share of the rows that is held out (seeded) where none is marked as held; none below 10
+    rows.
+    """
     patience: int = 2
     """Validations without improvement after which training stops."""
     max_length: int = 0
@@ -85,7 +87,9 @@ class Sft:
         shutil.rmtree(scratch, ignore_errors=True)
 
     def split(self, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-        """(learnt, held out): two seeded, disjoint parts."""
+        """(learnt, held out): the rows marked as held, else two seeded, disjoint parts."""
+        if any(row.held for row in rows):
+            return [row for row in rows if not row.held], [row for row in rows if row.held]
         count = round(self.validation * len(rows)) if len(rows) >= 10 else 0
         order = list(range(len(rows)))
         random.Random(f"{self.seed}-validation").shuffle(order)

@@ -159,6 +159,10 @@ def test_validation_is_held_out_and_settings_are_the_identity() -> None:
         learnt, held = Sft().split(rows)
         assert len(learnt) + len(held) == len(rows) and len(held) == round(0.1 * len(rows))
         assert Sft().split(rows) == (learnt, held)
+        marked = [{**item, "held": i < 3} for i, item in enumerate(lesson(WORDS))]
+        learnt, held = Sft().split(rows_of(pool[0].spec, marked, 0))
+        assert [row.ids for row in held] == [row.ids for row in rows[:3]]
+        assert [row.ids for row in learnt] == [row.ids for row in rows[3:]]
         assert Sft(seed=1).identity() != Sft().identity()
         call = keys.train_call(pool[0].spec, lesson(WORDS), Sft(), 0)
         assert not artifact(call.key).exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, TypedDict
@@ -11,31 +10,14 @@ import numpy as np
 from pydantic import Field
 
 from moco.access import Access, Requires, RoleNeed
-from moco.choosing import MAX_TOKENS, Ballot, labels_for
 from moco.methods.base import Level, Route, Router
-from moco.pool import Dev, Model, Pool
-from moco.prompts import shorten
-from moco.routing.describe import describe
+from moco.pool import Dev, Pool
+from moco.routing.asking import ROLE, ballot, lines_of
 from moco.routing.table import DevTable, observe
-from moco.scorers.judging import longest_fit
-from moco.types import Choice, Json, Query, Sampling
+from moco.types import Choice, Json, Query
 
-TASK = (
-    "Your job is to hand a question to the right assistant. Do not answer the question; decide"
-    " which of the assistants below is the likeliest to answer it correctly."
-)
-QUESTION = "Question:\n{question}"
-ASSISTANTS = "Assistants:\n{lines}"
-DEV_SCORE = "{description} Mean score on sample questions: {score:.2f}."
-ASK = "Which assistant should get the question? Reply with its label alone: {labels}"
-NO_QUESTION = "N/A"
-"""Stands for the question in the content-free prompt."""
-RETRY_TOKENS = 32
-"""Room for the stricter request of a retry."""
 LEAST = 0.02
 """Scores below it have the prior of this one, so that nobody is ruled out."""
-
-ROLE = "router"
 
 
 class State(TypedDict):
@@ -88,19 +70,10 @@ class PromptRouting(Router[State]):
         return {
             "members": list(table.names),
             "means": [float(x) for x in table.means],
-            "lines": [self._line(pool, table, member) for member in range(len(table.names))],
+            "lines": lines_of(pool, table, scores=self.show_dev_scores),
             "prior": self._prior(table),
             "best": table.names[table.best],
         }
-
-    def _line(self, pool: Pool, table: DevTable, member: int) -> str:
-        own = " ".join(pool.named(table.names[member]).spec.description.split())
-        if not own:
-            return describe(table, member)
-        if not self.show_dev_scores:
-            return own
-        sentence = own if own[-1] in ".!?" else f"{own}."
-        return DEV_SCORE.format(description=sentence, score=table.means[member])
 
     def _prior(self, table: DevTable) -> list[float]:
         if not self.prior_weight:
@@ -115,55 +88,12 @@ class PromptRouting(Router[State]):
         if state is None:
             raise ValueError("prompt_routing: needs the state that fit() returns")
         router = pool.roles.get(ROLE) or pool.named(state["best"])
-        ballots = [_ballot(router, query, state) for query in queries]
-        open_ = [i for i, ballot in enumerate(ballots) if ballot is not None]
-        picks = router.choose_among([b for b in ballots if b is not None], stage="route")
+        lines, prior, means = state["lines"], state["prior"], state["means"]
+        ballots = [ballot(router, q, lines, means, prior, calibrated=True) for q in queries]
+        open_ = [i for i, own in enumerate(ballots) if own is not None]
+        picks = router.choose_among([own for own in ballots if own is not None], stage="route")
         found = dict(zip(open_, picks, strict=True))
         return [_route(found.get(i), state) for i in range(len(queries))]
-
-
-def _ballot(router: Model, query: Query, state: State) -> Ballot | None:
-    """The question and the members; long texts are shortened to the router's context, None where
-    that cannot be enough.
-    """
-    question, lines = query.body or query.text, state["lines"]
-    limit = max(len(text) for text in (question, *lines))
-    reserved = Sampling(max_tokens=MAX_TOKENS + RETRY_TOKENS)
-
-    def show(order: Sequence[int], text: str = question, most: int | None = None) -> str:
-        return _prompt(text, [lines[member] for member in order], limit if most is None else most)
-
-    ballot = Ballot(
-        options=tuple(lines),
-        show=show,
-        blank=lambda order: show(order, NO_QUESTION),
-        prior=tuple(state["prior"]),
-        standing=tuple(state["means"]),
-        query_id=query.id,
-    )
-    for order in ballot.orders:
-        build = functools.partial(show, order, question)
-        fits = longest_fit(build, limit, lambda prompt: router.spare(prompt, reserved))
-        if fits is None:
-            return None
-        limit = fits
-    return ballot
-
-
-def _prompt(question: str, lines: Sequence[str], limit: int) -> str:
-    """The question, the members as labelled lines, what to do; texts of at most `limit`
-    characters.
-    """
-    labels = labels_for(len(lines))
-    shown = [shorten(line, limit).replace("\n", " ") for line in lines]
-    listed = "\n".join(f"{label}. {line}" for label, line in zip(labels, shown, strict=True))
-    parts = [
-        TASK,
-        QUESTION.format(question=shorten(question, limit)),
-        ASSISTANTS.format(lines=listed),
-        ASK.format(labels=", ".join(labels)),
-    ]
-    return "\n\n".join(parts)
 
 
 def _route(pick: Choice | None, state: State) -> Route:
