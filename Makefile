@@ -29,6 +29,7 @@ bench: .venv/ready .venv/models
 	$(BIN)/moco data pull gsm8k
 	$(BIN)/python bench/grading.py
 	$(BIN)/python bench/code_grading.py
+	$(BIN)/python bench/routing.py
 	$(BIN)/python bench/joint.py
 	$(BIN)/python bench/generation.py
 

@@ -41,6 +41,11 @@ LEARNT: Mapping[str, tuple[str, Mapping[str, Json]]] = {
 }
 """Routers that learn from the dev table: these have to beat the best single member."""
 OTHERS: Mapping[str, tuple[str, Mapping[str, Json]]] = {
+    "trained_router, lm": (
+        "trained_router",
+        {"kind": "lm", "learning_rate": 4e-3, "epochs": 12, "batch_size": 16},
+    ),
+    "prompt_routing": ("prompt_routing", {}),
     "random_router": ("random_router", {}),
     "cheapest": ("cheapest", {}),
 }

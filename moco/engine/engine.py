@@ -138,7 +138,7 @@ class Engine:
         """Start a job; the future gives its results in input order, or its first error."""
         future: Future[list[Any]] = Future()
         found = self.cache.get_many(call.key for call in job.calls)
-        found = {k: v for k, v in found.items() if _complete(k, v, job)}
+        found = _complete(found, job)
         waiter = _Waiter(job, future, [None] * len(job.calls), len(job.calls))
         if self.progress is not None and job.calls:
             distinct = {call.key for call in job.calls}
@@ -275,15 +275,22 @@ class Engine:
                 waiter.fail(error)
 
 
-def _complete(key: str, data: dict[str, Json], job: Job) -> bool:
-    """Whether a cached generation has as many alternatives per token as are asked for, and a
-    trained adapter is still there."""
+def _complete(found: dict[str, Json], job: Job) -> dict[str, Json]:
+    """The cached results that are all that is asked for: generations with as many alternatives per
+    token as wanted, trained adapters that are still there.
+    """
     if job.kind == "train":
-        return Path(data["value"]).is_dir()
+        return {key: data for key, data in found.items() if Path(data["value"]).is_dir()}
     if job.kind != "generate":
-        return True
-    wanted = max((c.payload.request.top_logprobs for c in job.calls if c.key == key), default=0)
-    return wanted == 0 or all(len(step) >= wanted for step in data.get("top", [[]]))
+        return found
+    wanted: dict[str, int] = {}
+    for call in job.calls:
+        wanted[call.key] = max(wanted.get(call.key, 0), call.payload.request.top_logprobs)
+    return {
+        key: data
+        for key, data in found.items()
+        if not wanted[key] or all(len(step) >= wanted[key] for step in data.get("top", [[]]))
+    }
 
 
 def _exact(call: Call) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from moco.routing.decide import Estimates
 from moco.routing.folds import folds
+from moco.routing.kmeans import kmeans
 from moco.routing.residuals import Arrays, careful, evidence, losses, simplest
 from moco.routing.table import unit
 
@@ -20,6 +21,7 @@ COUNT = 2.0
 MOST_TRIED = 2000
 """Questions on which numbers of clusters are compared."""
 RESTARTS = 4
+"""Runs of the final k-means, of which the tightest is kept; one where there are many questions."""
 
 
 def fit(
@@ -37,7 +39,8 @@ def fit(
     )
     left = [_left_out(known_RE, known_RM, fold_R, s, seed) for s in sizes]
     pick = simplest(np.stack([losses(own - known_RM) for own in left]))
-    built = _build(vectors_QE, scores_QM, sizes[pick], seed)
+    restarts = RESTARTS if len(vectors_QE) <= MOST_TRIED else 1
+    built = _build(vectors_QE, scores_QM, sizes[pick], seed, restarts)
     return {**built, **evidence(left[pick], known_RM, best)}
 
 
@@ -51,9 +54,11 @@ def estimate(arrays: Arrays, vectors_QE: np.ndarray, nearest: int = 1) -> Estima
     return Estimates(scores_QM, errors_QM)
 
 
-def _build(vectors_QE: np.ndarray, scores_QM: np.ndarray, size: int, seed: int) -> Arrays:
+def _build(
+    vectors_QE: np.ndarray, scores_QM: np.ndarray, size: int, seed: int, restarts: int = 1
+) -> Arrays:
     """Spherical k-means, then smoothed mean scores per cluster."""
-    label_Q = _labels(vectors_QE, size, seed)
+    label_Q = _labels(vectors_QE, size, seed, restarts)
     used = np.unique(label_Q)
     means_M = np.nanmean(scores_QM, axis=0)
     centres, scores, counts = [], [], []
@@ -70,20 +75,21 @@ def _build(vectors_QE: np.ndarray, scores_QM: np.ndarray, size: int, seed: int) 
     }
 
 
-def _labels(vectors_QE: np.ndarray, size: int, seed: int) -> np.ndarray:
+def _labels(vectors_QE: np.ndarray, size: int, seed: int, restarts: int) -> np.ndarray:
     """The cluster of each question: the best of some seeded runs by within-cluster distance."""
-    from scipy.cluster.vq import kmeans2
-
-    if size <= 1:
-        return np.zeros(len(vectors_QE), dtype=int)
     runs = []
-    for restart in range(RESTARTS if len(vectors_QE) <= MOST_TRIED else 1):
+    for restart in range(restarts):
         rng = np.random.default_rng([seed, size, restart])
-        centres, labels = kmeans2(vectors_QE, size, minit="++", seed=rng, missing="warn")
-        inertia = float(((vectors_QE - centres[labels]) ** 2).sum())
-        runs.append((round(inertia, 9), restart, labels))
+        labels = kmeans(vectors_QE, size, rng)
+        runs.append((_looseness(vectors_QE, labels), restart, labels))
     found: np.ndarray = min(runs, key=lambda run: run[:2])[2]
     return found
+
+
+def _looseness(vectors_QE: np.ndarray, label_Q: np.ndarray) -> float:
+    """Sum of squared distances to the clusters' means."""
+    parts = (vectors_QE[label_Q == label] for label in np.unique(label_Q))
+    return round(sum(float(((part - part.mean(axis=0)) ** 2).sum()) for part in parts), 9)
 
 
 def _left_out(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
+
+from moco.routing.kmeans import kmeans
 
 FOLDS = 5
 ALIKE = 3
@@ -51,17 +51,7 @@ def _groups(vectors_QE: np.ndarray, seed: int) -> list[np.ndarray]:
     size = min(len(vectors_QE) // ALIKE, MOST_GROUPS)
     label_U = np.arange(len(distinct_UE))
     if 2 * FOLDS <= size < len(distinct_UE):
-        label_U = _kmeans(distinct_UE, size, rng)
+        label_U = kmeans(distinct_UE, size, rng)
     label_Q = label_U[which_Q.ravel()]
     shuffled = rng.permutation(np.unique(label_Q))
     return [np.flatnonzero(label_Q == label) for label in shuffled]
-
-
-def _kmeans(rows_UE: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Labels of distinct rows; empty groups are left empty."""
-    from scipy.cluster.vq import kmeans2
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        labels: np.ndarray = kmeans2(rows_UE, size, minit="++", seed=rng, missing="warn")[1]
-    return labels

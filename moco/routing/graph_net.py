@@ -120,7 +120,8 @@ class View:
 
 def as_tensor(values: np.ndarray, like: Tensor) -> Tensor:
     """Values in the dtype and on the device of a tensor."""
-    return torch.as_tensor(values, dtype=like.dtype, device=like.device)
+    own = values if values.flags.writeable else values.copy()  # torch has no read-only tensors
+    return torch.as_tensor(own, dtype=like.dtype, device=like.device)
 
 
 def task_half(w: Weights, task_E: Tensor) -> Tensor:
@@ -243,14 +244,14 @@ class Frozen:
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray]) -> Frozen:
         """The router of these arrays."""
-        like = torch.from_numpy(arrays["states"])
+        like = torch.tensor(arrays["states"])
         dev = Labelled(arrays["questions"], arrays["edges"], arrays["seen"])
         return cls(
             w={name: as_tensor(arrays[name], like) for name in AT_ROUTING},
             dev=dev,
             scale=Scale(arrays["centre"], *(float(x) for x in arrays["scale"])),
             states_MH=like,
-            task_T=torch.from_numpy(arrays["task_half"]),
+            task_T=torch.tensor(arrays["task_half"]),
             means_MF=as_tensor(dev.means(), like),
             overall=Gains.of(dev, int(arrays["best"][0]), like),
             share=float(arrays["share"][0]),

@@ -8,6 +8,7 @@ questions at the member's mean. τ and κ are chosen by leave-one-out error over
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def fit(vectors_QE: np.ndarray, scores_QM: np.ndarray, best: int, seed: int) -> 
     known = {"vectors_QE": vectors_QE, "scores_QM": scores_QM}
     means_M = np.nanmean(scores_QM, axis=0)
     rows = np.unique(np.linspace(0, len(vectors_QE) - 1, MOST_LEFT_OUT).astype(int))
-    found = {width: _sums(known, vectors_QE[rows], width, without=rows) for width in WIDTHS}
+    found = _sums(known, vectors_QE[rows], WIDTHS, without=rows)
     settings = list(itertools.product(WIDTHS, COUNTS))
     order = sorted(settings, key=lambda s: round(_variance(found[s[0]], s[1]), 12))
     left = [_blend(found[width], means_M, count) for width, count in order]
@@ -38,7 +39,7 @@ def fit(vectors_QE: np.ndarray, scores_QM: np.ndarray, best: int, seed: int) -> 
     }  # fmt: skip
 
 
-def _variance(sums: tuple[np.ndarray, np.ndarray, np.ndarray], count: float) -> float:
+def _variance(sums: Sums, count: float) -> float:
     """Mean variance of an estimate in units of one score's: the less, the simpler the setting."""
     return float((sums[2] / (sums[1] + count) ** 2).mean())
 
@@ -48,44 +49,62 @@ def estimate(arrays: Arrays, vectors_QE: np.ndarray) -> Estimates:
     members].
     """
     width, count = arrays["setting"]
-    sums = _sums(arrays, vectors_QE, width)
+    sums = _sums(arrays, vectors_QE, (width,))[width]
     spread_QM = np.sqrt(sums[2]) / (sums[1] + count)
     errors_QM = careful(spread_QM * arrays["gap_M"], arrays["caution_M"])
     return Estimates(_blend(sums, arrays["means_M"], count), errors_QM)
 
 
+Sums = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""(weighted scores, weights, squared weights) per question and member."""
+
+
 def _sums(
-    arrays: Arrays, vectors_QE: np.ndarray, width: float, without: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(weighted scores, weights, squared weights), summed over the profiled questions of each
-    member; `without` gives for each row the dev question that it may not see.
+    arrays: Arrays,
+    vectors_QE: np.ndarray,
+    widths: Sequence[float],
+    without: np.ndarray | None = None,
+) -> dict[float, Sums]:
+    """For each width the sums over the profiled questions of each member; `without` gives for each
+    row the dev question that it may not see.
 
     Members that were asked the same questions share the work; nothing else passes between members.
     """
-    scores_DM = arrays["scores_QM"]
-    patterns, which_M = np.unique(np.isfinite(scores_DM), axis=1, return_inverse=True)
-    found = np.zeros((3, len(vectors_QE), scores_DM.shape[1]))
-    for pattern in range(patterns.shape[1]):
-        columns = np.flatnonzero(which_M.ravel() == pattern)
-        rows = np.flatnonzero(patterns[:, pattern])
-        known_DM = scores_DM[np.ix_(rows, columns)]
+    known_DE, scores_DM = arrays["vectors_QE"], arrays["scores_QM"]
+    shape = (3, len(vectors_QE), scores_DM.shape[1])
+    found = {width: np.zeros(shape) for width in widths}
+    for rows, columns in _patterns(scores_DM):
+        own_DE, own_DM = known_DE[rows], scores_DM[rows][:, columns]
         for start in range(0, len(vectors_QE), CHUNK):
             block = slice(start, start + CHUNK)
-            cosine_QD = vectors_QE[block] @ arrays["vectors_QE"][rows].T
+            cosine_QD = vectors_QE[block] @ own_DE.T
             if without is not None:
-                cosine_QD[without[block, None] == rows] = -np.inf
+                numbers = np.arange(len(known_DE))[rows]
+                cosine_QD[without[block, None] == numbers] = -np.inf
             nearest_Q1 = cosine_QD.max(axis=1, keepdims=True)
             nearest_Q1[~np.isfinite(nearest_Q1)] = 0.0
-            weight_QD = np.exp((cosine_QD - nearest_Q1) / width)
-            found[0, block, columns] = (weight_QD @ known_DM).T
-            found[1, block, columns] = weight_QD.sum(axis=1)
-            found[2, block, columns] = (weight_QD**2).sum(axis=1)
-    return found[0], found[1], found[2]
+            cosine_QD -= nearest_Q1
+            for width, sums in found.items():
+                weight_QD = np.exp(cosine_QD / width)
+                sums[0, block, columns] = (weight_QD @ own_DM).T
+                sums[1, block, columns] = weight_QD.sum(axis=1)
+                sums[2, block, columns] = np.einsum("qd,qd->q", weight_QD, weight_QD)
+    return {width: (sums[0], sums[1], sums[2]) for width, sums in found.items()}
 
 
-def _blend(
-    sums: tuple[np.ndarray, np.ndarray, np.ndarray], means_M: np.ndarray, count: float
-) -> np.ndarray:
+def _patterns(scores_DM: np.ndarray) -> list[tuple[slice | np.ndarray, np.ndarray]]:
+    """(dev questions, the members that were asked just these)."""
+    asked_DM = np.isfinite(scores_DM)
+    if asked_DM.all():
+        return [(slice(None), np.arange(scores_DM.shape[1]))]
+    patterns, which_M = np.unique(asked_DM, axis=1, return_inverse=True)
+    return [
+        (np.flatnonzero(patterns[:, i]), np.flatnonzero(which_M.ravel() == i))
+        for i in range(patterns.shape[1])
+    ]
+
+
+def _blend(sums: Sums, means_M: np.ndarray, count: float) -> np.ndarray:
     blended: np.ndarray = (sums[0] + count * means_M) / (sums[1] + count)
     return blended
 

@@ -78,7 +78,9 @@ def evidence(left_QM: np.ndarray, scores_QM: np.ndarray, best: int) -> Arrays:
 
     `gap_M`: standard deviation of a member's residual less the best member's, from the questions
     that both were asked; `own_M`: variance of its own; `caution_M`: standard errors that its gain
-    over the best member has to exceed for a question to go to it (see `careful`).
+    over the best member has to exceed for a question to go to it (see `careful`); `checked`: how
+    many questions were left out, and the mean scores on them of the member that is named, of the
+    best member, and of the best member per question.
     """
     residuals_QM = left_QM - scores_QM
     known_QM = np.isfinite(residuals_QM)
@@ -88,11 +90,30 @@ def evidence(left_QM: np.ndarray, scores_QM: np.ndarray, best: int) -> Arrays:
     own_M = own_M.sum(axis=0) / np.maximum(known_QM.sum(axis=0), 1)
     gap_M = (np.where(both_QM, gaps_QM, 0.0) ** 2).sum(axis=0) / np.maximum(both_QM.sum(axis=0), 1)
     gap_M = np.where(both_QM.any(axis=0), gap_M, own_M + own_M[best])
+    told, single, oracle = _outcomes(left_QM, scores_QM, best)
     return {
         "gap_M": np.sqrt(gap_M),
         "own_M": own_M,
         "caution_M": np.full(len(own_M), caution(left_QM, scores_QM, best)),
+        "checked": np.asarray([len(told), *(_mean(x) for x in (told, single, oracle))]),
     }
+
+
+def _outcomes(
+    left_QM: np.ndarray, scores_QM: np.ndarray, best: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores on the questions with a left-out prediction: of the member it names, of the best
+    member, of the best member per question.
+    """
+    rows = np.flatnonzero(np.isfinite(left_QM[:, best]))
+    known_RM = np.where(np.isfinite(left_QM[rows]), np.round(left_QM[rows], DIGITS), -np.inf)
+    named = scores_QM[rows, np.argmax(known_RM, axis=1)] if len(rows) else np.zeros(0)
+    top = np.nanmax(scores_QM[rows], axis=1) if len(rows) else np.zeros(0)
+    return named, scores_QM[rows, best], top
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else 0.0
 
 
 CLEAR = 2.0
@@ -104,13 +125,11 @@ def caution(left_QM: np.ndarray, scores_QM: np.ndarray, best: int) -> float:
     over the best member that left-out predictions would have brought (NaN where a member was not
     asked): none if that is clear, no gain is enough if there is none, else one.
     """
-    rows = np.flatnonzero(np.isfinite(left_QM[:, best]))
-    if len(rows) < 2:
+    named, single, _ = _outcomes(left_QM, scores_QM, best)
+    if len(named) < 2:
         return 1.0
-    known_RM = np.where(np.isfinite(left_QM[rows]), np.round(left_QM[rows], DIGITS), -np.inf)
-    picks_R = np.argmax(known_RM, axis=1)
-    gains_R = scores_QM[rows, picks_R] - scores_QM[rows, best]
-    mean, error = float(gains_R.mean()), float(gains_R.std(ddof=1)) / np.sqrt(len(rows))
+    gains = named - single
+    mean, error = float(gains.mean()), float(gains.std(ddof=1)) / np.sqrt(len(gains))
     if mean <= 0:
         return np.inf
     return 0.0 if mean > CLEAR * error else 1.0

@@ -7,6 +7,8 @@ needed: with the hat matrix's diagonal h, the left-out residual is (y − ŷ) / 
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,15 +49,23 @@ class Spectrum:
         power_E, axes_EE = np.linalg.eigh(centred_QE.T @ centred_QE)
         return cls(centre_E, axes_EE, np.clip(power_E, 0.0, None), centred_QE @ axes_EE)
 
-    def left_out(self, values_Q: np.ndarray, penalty: float) -> np.ndarray:
-        """Predictions for each question by the fit without it."""
-        n = len(values_Q)
-        mean = values_Q.mean()
-        weights_E = (self.places_QE.T @ (values_Q - mean)) / (self.power_E + penalty)
-        fitted_Q = mean + self.places_QE @ weights_E
-        hat_Q = 1 / n + (self.places_QE**2 / (self.power_E + penalty)).sum(axis=1)
-        left: np.ndarray = values_Q - (values_Q - fitted_Q) / np.clip(1 - hat_Q, 1e-9, None)
+    def left_out(self, values_QM: np.ndarray, penalty: float) -> np.ndarray:
+        """Predictions for each question by the fits without it, a column per column of values."""
+        places_QE, squares_QE = self.places_QE, self.squares
+        n = len(values_QM)
+        mean_M = values_QM.mean(axis=0)
+        weights_EM = (places_QE.T @ (values_QM - mean_M)) / (self.power_E + penalty)[:, None]
+        fitted_QM = mean_M + places_QE @ weights_EM
+        hat_Q = 1 / n + squares_QE @ (1 / (self.power_E + penalty))
+        rest_Q = np.clip(1 - hat_Q, 1e-9, None)
+        left: np.ndarray = values_QM - (values_QM - fitted_QM) / rest_Q[:, None]
         return left
+
+    @functools.cached_property
+    def squares(self) -> np.ndarray:
+        """The squares of the places."""
+        found: np.ndarray = np.square(self.places_QE)
+        return found
 
 
 def fit(vectors_QE: np.ndarray, scores_QM: np.ndarray, best: int, seed: int) -> Arrays:
@@ -64,9 +74,9 @@ def fit(vectors_QE: np.ndarray, scores_QM: np.ndarray, best: int, seed: int) -> 
     """
     whole = Spectrum.of(vectors_QE)
     members = [_Member.of(vectors_QE, scores_Q, whole) for scores_Q in scores_QM.T]
-    tried = [np.stack([m.left_out(p) for m in members], axis=1) for p in PENALTIES]
+    tried = [_left_out(members, whole, scores_QM, float(penalty)) for penalty in PENALTIES]
     pick = simplest(np.stack([losses(left_QM - scores_QM) for left_QM in tried]))
-    before_QM = np.stack([m.left_out(np.inf) for m in members], axis=1)
+    before_QM = np.stack([m.before() for m in members], axis=1)
     rho = shared_shrinkage(tried[pick], scores_QM, before_QM)
     columns = [m.column(float(PENALTIES[pick]), rho) for m in members]
     arrays = {name: np.concatenate([c[name] for c in columns], axis=-1) for name in columns[0]}
@@ -96,15 +106,17 @@ class _Member:
 
     def left_out(self, penalty: float) -> np.ndarray:
         """Predictions of each question by the fit without it, at a penalty per question; NaN where
-        the member was not asked. Without limit the penalty leaves the mean of the others.
+        the member was not asked.
         """
         left_Q = np.full(len(self.asked_Q), np.nan)
-        if np.isinf(penalty):
-            left_Q[self.asked_Q] = means_without(self.values_K)
-        else:
-            left_Q[self.asked_Q] = self.spectrum.left_out(
-                self.values_K, penalty * len(self.values_K)
-            )
+        found = self.spectrum.left_out(self.values_K[:, None], penalty * len(self.values_K))
+        left_Q[self.asked_Q] = found[:, 0]
+        return left_Q
+
+    def before(self) -> np.ndarray:
+        """The mean of the other questions for each question; NaN where the member was not asked."""
+        left_Q = np.full(len(self.asked_Q), np.nan)
+        left_Q[self.asked_Q] = means_without(self.values_K)
         return left_Q
 
     def column(self, penalty: float, rho: float) -> Arrays:
@@ -119,6 +131,18 @@ class _Member:
             "rho_M": np.asarray([rho]),
             "asked_M": np.asarray([float(n)]),
         }
+
+
+def _left_out(
+    members: Sequence[_Member], whole: Spectrum, scores_QM: np.ndarray, penalty: float
+) -> np.ndarray:
+    """Left-out predictions of all members; those that were asked everything share the work."""
+    left_QM = np.full(scores_QM.shape, np.nan)
+    shared = [i for i, member in enumerate(members) if member.spectrum is whole]
+    left_QM[:, shared] = whole.left_out(scores_QM[:, shared], penalty * len(scores_QM))
+    for i in set(range(len(members))) - set(shared):
+        left_QM[:, i] = members[i].left_out(penalty)
+    return left_QM
 
 
 def estimate(arrays: Arrays, vectors_QE: np.ndarray) -> Estimates:
@@ -140,7 +164,7 @@ def admit(arrays: Arrays, vectors_KE: np.ndarray, scores_K: np.ndarray, best: in
     """
     member = _Member.of(vectors_KE, scores_K, None)
     penalty = float(arrays["penalty_M"][0] / arrays["asked_M"][0])
-    left_K, before_K = member.left_out(penalty), member.left_out(np.inf)
+    left_K, before_K = member.left_out(penalty), member.before()
     rho = shrinkage(left_K, scores_K, before_K)
     own = float(((rho * left_K + (1 - rho) * before_K - scores_K) ** 2).mean())
     column = member.column(penalty, rho)

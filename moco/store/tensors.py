@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from moco.errors import DataError, clip
 from moco.store.records import write_atomic
 from moco.types import Json
 
+KEPT_OPEN = 8
+"""Files whose arrays stay in memory."""
 KEY = "tensors"
 """A state holds `{"tensors": <SHA-256>}` where its arrays stand."""
 
@@ -33,18 +36,35 @@ def keep(folder: Path, tensors: Mapping[str, np.ndarray]) -> dict[str, Json]:
 
 
 def kept(folder: Path, ref: Mapping[str, Json]) -> dict[str, np.ndarray]:
-    """The arrays that `keep` wrote; DataError where they are gone or were changed."""
-    from safetensors.numpy import load
+    """The arrays that `keep` wrote, read-only; DataError where they are gone or were changed.
 
+    They are read and checked once per process as long as the file stays as it is, so that a router
+    can answer one question at a time.
+    """
     name = ref.get(KEY)
     if not isinstance(name, str) or not re.fullmatch("[0-9a-f]{64}", name):
         raise DataError(f"a state's tensors are named by a SHA-256, not by {clip(repr(name), 80)}")
     path = _path(folder, name)
+    try:
+        stamp = path.stat()
+    except OSError:
+        return dict(_read(path, name, 0, 0))
+    return dict(_read(path, name, stamp.st_mtime_ns, stamp.st_size))
+
+
+@functools.lru_cache(maxsize=KEPT_OPEN)
+def _read(path: Path, name: str, changed_ns: int, size: int) -> dict[str, np.ndarray]:
+    """The arrays of a file that has this name, time and size."""
+    from safetensors.numpy import load
+
     data = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(data).hexdigest() != name:
         what = "is damaged" if data else "is missing"
         raise DataError(f"{clip(str(path), 300)}: {what}; run the config again to learn it anew")
-    return dict(load(data))
+    arrays = dict(load(data))
+    for array in arrays.values():
+        array.flags.writeable = False
+    return arrays
 
 
 def _path(folder: Path, name: str) -> Path:

@@ -81,7 +81,7 @@ def test_nothing_is_gained_from_permuted_scores(kind: ModuleType) -> None:
 def test_left_out_ridge_equals_refitting() -> None:
     vectors_QE, scores_QM = world(15)
     y, penalty = scores_QM[:, 0], 0.7
-    left = ridge.Spectrum.of(vectors_QE).left_out(y, penalty)
+    left = ridge.Spectrum.of(vectors_QE).left_out(y[:, None], penalty)[:, 0]
     for i in range(15):
         rest = np.delete(np.arange(15), i)
         design = np.hstack([vectors_QE[rest], np.ones((14, 1))])

@@ -29,7 +29,7 @@ SAID = re.compile(
 """The line that `ASK` asks for; it is read, then taken out of the answer."""
 
 
-SHARES: tuple[float, ...] = tuple(i / 20 for i in range(21))
+SHARES: tuple[float, ...] = tuple(i / 50 for i in range(51))
 """Shares of the accuracy-cost curve of a cascade by `percentage`."""
 
 
