@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from moco.prompts import LETTERS, replace_last_user
+from moco.prompts import labels_for, replace_last_user
 from moco.types import Choice, Prompt, messages
 
 RETRY = "\n\nReply with exactly one of: {labels}. Nothing else."
@@ -19,16 +19,6 @@ MAX_TOKENS = 8
 
 Show = Callable[[Sequence[int]], Prompt]
 """The prompt that shows options in this order under `labels_for`: option `order[k]` has label k."""
-
-
-def labels_for(count: int) -> tuple[str, ...]:
-    """Labels of so many options, none the start of another: 1 to 9, else A to Z, else 01, 02, …"""
-    if count < 10:
-        return tuple(str(i + 1) for i in range(count))
-    if count <= len(LETTERS):
-        return tuple(LETTERS[:count])
-    width = len(str(count))
-    return tuple(str(i + 1).zfill(width) for i in range(count))
 
 
 @dataclass(frozen=True)

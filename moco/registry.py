@@ -44,6 +44,8 @@ def _files(kind: RegistryKind) -> dict[str, str]:
         name = path.stem
         if name in ("base", "__init__") or name.startswith("_"):
             continue
+        if kind == "method" and path.parent == ROOT / "methods":  # methods are in their levels
+            continue
         if re.search(MARKS[kind], path.read_text(encoding="utf-8"), re.MULTILINE):
             found[name] = ".".join(("moco", *path.relative_to(ROOT).with_suffix("").parts))
     return found

@@ -12,9 +12,10 @@ from folders import save_model
 from scripted import member
 
 from moco import Pool
-from moco.choosing import Ballot, by_text, labels_for
+from moco.choosing import Ballot, by_text
 from moco.engine.jobs import Call, Kind
 from moco.pool import Model
+from moco.prompts import labels_for
 from moco.types import Json
 
 FOUR = ("1", "2", "3", "4")

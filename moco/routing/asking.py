@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from moco.choosing import MAX_TOKENS, Ballot, labels_for
+from moco.choosing import MAX_TOKENS, Ballot
 from moco.pool import Model, Pool
-from moco.prompts import shorten
+from moco.prompts import labels_for, shorten
 from moco.routing.describe import describe
 from moco.routing.table import DevTable
 from moco.scorers.judging import longest_fit
