@@ -11,17 +11,20 @@ from collections.abc import Sequence
 from moco.answers.parser import Answer, cluster, extract
 from moco.types import Generation, Query
 
+OPEN = ("free", "code")
+"""Answer kinds whose texts are all different answers: they are decided by likeness."""
+
 
 def read(generations: Sequence[Generation], query: Query) -> list[Answer]:
     """Each text's answer to the query."""
     return [extract(g.text, query, g.stop) for g in generations]
 
 
-def winners(answers: Sequence[Answer], weights: Sequence[float]) -> list[list[int]]:
+def winners(query: Query, answers: Sequence[Answer], weights: Sequence[float]) -> list[list[int]]:
     """The clusters of greatest weight, each the indices of its voters, the leader first; several on
-    a tie, none if nobody answered.
+    a tie, none if nobody answered or the answers are open.
     """
-    groups = cluster(answers)
+    groups = [] if query.kind in OPEN else cluster(answers)
     totals = [round(math.fsum(weights[i] for i in group), 9) for group in groups]
     return [g for g, total in zip(groups, totals, strict=True) if total == max(totals)]
 
@@ -38,9 +41,9 @@ def speaker(group: Sequence[int], scores: Sequence[float]) -> int:
 
 def plurality(samples: Sequence[Generation], query: Query) -> tuple[int, int]:
     """(the earliest sample of the largest cluster, its size) of equal votes; where nobody answered,
-    the text most like the others and 0.
+    and of open answers, the text most like the others and 0.
     """
-    groups = winners(read(samples, query), [1.0] * len(samples))
+    groups = winners(query, read(samples, query), [1.0] * len(samples))
     if groups:
         return groups[0][0], len(groups[0])
     return medoid([g.text for g in samples]), 0

@@ -33,6 +33,7 @@ class SelfConsistency(Method[State]):
 
     level: ClassVar[Level] = "baseline"
     paper: ClassVar[str] = "Wang et al. 2022, arXiv 2203.11171"
+    version: ClassVar[int] = 2
     requires: ClassVar[Requires] = Requires(dev=True)
 
     member: str = DEV_BEST

@@ -35,6 +35,7 @@ class MajorityVote(Method[State]):
     paper: ClassVar[str] = (
         "Wang et al. 2022, arXiv 2203.11171 (self-consistency, here across models)"
     )
+    version: ClassVar[int] = 2
     requires: ClassVar[Requires] = Requires(min_models=2)
     idempotent: ClassVar[bool] = True
 
@@ -101,7 +102,7 @@ class MajorityVote(Method[State]):
         answers = votes.read(texts, query)
         options = len(query.choices) or 2
         weights = [self._weight(scores.get(name), options) for name in voters]
-        groups = votes.winners(answers, weights)
+        groups = votes.winners(query, answers, weights)
         if not groups:
             chosen = votes.medoid([g.text for g in texts])
             notes = {"votes": 0, "voters": len(voters)}

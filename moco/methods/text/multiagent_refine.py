@@ -27,6 +27,7 @@ class MultiagentRefine(Discussion):
     paper: ClassVar[str] = (
         "Du et al. 2023, arXiv 2305.14325 (multiagent debate); Madaan et al. 2023, arXiv 2303.17651"
     )
+    version: ClassVar[int] = 2
     paper_preset: ClassVar[Mapping[str, Json]] = {"final": "vote", "stop_on_consensus": False}
 
     history: Literal["last", "full"] = "last"
