@@ -122,7 +122,7 @@ def by_text(text: str, labels: Sequence[str], *, retry: bool = False) -> Choice:
     first = re.sub(r"[*`_$]", "", lines[0]).strip() if lines else ""
     label = "|".join(re.escape(known) for known in sorted(labels, key=len, reverse=True))
     found, rule = _in_line(first, text, label)
-    if found is None and not NEGATED.search(text):
+    if found is None and not NEGATED.search(text) and not _joined(text, label):
         named = {m.group(1).upper() for m in re.finditer(_free(label), text)}
         found, rule = (named.pop(), "mention") if len(named) == 1 else (None, "none")
     if found is None:
@@ -147,6 +147,12 @@ def _in_line(first: str, text: str, label: str) -> tuple[str | None, str]:
     if chosen is not None and not NEGATED.search(first):
         return chosen.group(1), "phrase"
     return None, ""
+
+
+def _joined(text: str, label: str) -> bool:
+    """Whether two labels are named together, as in `A or B` (where A is no article)."""
+    other = rf"\s*(?:,|/|&|\b(?:or|and|vs|versus)\b)\s*{WORD}?[(\[]?(?:{label})\b"
+    return re.search(rf"(?<!\w)(?:{label})[)\]]?{other}", text) is not None
 
 
 def _free(label: str) -> str:
