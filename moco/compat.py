@@ -57,6 +57,8 @@ def translate(data: Mapping[str, Any], where: str = "config") -> RunConfig:
     fields = _fields(name, values, models, found)
     found.settle(where)
     method = {"name": name, **FIXED[name], **fields.pop("method", {})}
+    if name == "slm_mux":  # there its samples are drawn like all others
+        method["temperature"] = fields["sampling"]["temperature"] or 0.7
     if name == "graph_routing":  # there a task without a description is described by its name
         method.setdefault("task_description", data["task"])
     described = fields.pop("members", {}).get("description", [""] * len(models))
@@ -230,7 +232,7 @@ def _checked(key: Key, value: Any) -> Any:
             return value
         near = nearest(value, key.choices) if isinstance(value, str) else ""
         return _Wrong(f"must be one of {', '.join(key.choices)}{shown}.{near}")
-    if key.type in ("text", "texts", "shares"):
+    if key.type in ("text", "texts", "shares", "matrix"):
         return _listed(key, value)
     whole = key.type == "int"
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
@@ -246,8 +248,12 @@ def _checked(key: Key, value: Any) -> Any:
     return value if whole else float(value)
 
 
+def _is_bit(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value in (0, 1)
+
+
 def _listed(key: Key, value: Any) -> Any:
-    """A text, several, or three shares, of which validation's is taken; or why it is not."""
+    """A text, several, rows of 0 and 1, or three shares; or why it is not."""
     if key.type == "text":
         return value if isinstance(value, str) and value.strip() else _Wrong("must be a text")
     if not isinstance(value, list):
@@ -255,6 +261,9 @@ def _listed(key: Key, value: Any) -> Any:
     if key.type == "texts":
         good = all(isinstance(text, str) and text.strip() for text in value)
         return value if good else _Wrong("must be a list of texts, one per model")
+    if key.type == "matrix":
+        good = all(isinstance(row, list) and row and all(_is_bit(v) for v in row) for row in value)
+        return value if good and value else _Wrong("must be rows of 0 and 1")
     numbers = [v for v in value if isinstance(v, int | float) and not isinstance(v, bool)]
     if len(numbers) != 3 or len(value) != 3 or not all(0 <= v <= 1 for v in numbers):
         return _Wrong("must be three shares from 0 to 1")

@@ -16,8 +16,10 @@ NO_LIMIT = math.inf
 class Key:
     """One hyperparameter: what it may be, and what it becomes here."""
 
-    type: Literal["int", "float", "bool", "choice", "text", "texts", "shares"]
-    """`texts`: one per model; `shares`: of training, validation and test, which make 1."""
+    type: Literal["int", "float", "bool", "choice", "text", "texts", "shares", "matrix"]
+    """`texts`: one per model; `shares`: of training, validation and test, which make 1; `matrix`:
+    rows of 0 and 1.
+    """
     target: str = ""
     """Where it goes, such as `sampling.temperature`, `method.tie`, `roles.router` or
     `members.description`; empty = it has no effect.
@@ -61,6 +63,9 @@ GENERIC: Mapping[str, Key] = {
 """Hyperparameters that every method takes. `ratio` cuts dev only, never test."""
 
 TIES = "answers of equal score teach the router nothing, so no reward model has to part them"
+
+PLACED = "models are placed by the engine"
+RECIPE = "fine-tuning has a recipe of its own, with a validation and an early stop"
 
 HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
     "single_model": {
@@ -117,6 +122,90 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
         "reward_model_gpu_id": Key("int", high=1023, why=TIES),
         "reward_model_name": Key("text", why=TIES),
     },
+    "multiagent_feedback": {
+        "round": Key("int", "method.round", 3, low=1, high=20),
+        "feedback_count": Key("int", "method.feedback_count", 3, low=1, high=1000),
+    },
+    "knowledge_card": {
+        "exclude_self": Key("bool", "method.exclude_self", False),
+    },
+    "moa": {
+        "round": Key("int", "method.round", 1, low=1, high=20),
+    },
+    "structure": {
+        "num_rounds": Key("int", "method.round", 3, low=1, high=20),
+        "structure_type": Key(
+            "choice",
+            "method.structure",
+            choices=("chain", "tree", "star", "circle", "complete", "other"),
+            rename={"star": "wheel", "other": "own"},
+        ),
+        "structure_matrix": Key("matrix", "method.matrix", nullable=True),
+    },
+    "slm_mux": {
+        "samples_per_model": Key("int", "method.k", 5, low=2, high=1000),
+        "tie": Key(
+            "choice",
+            "method.tie",
+            "dev-based",
+            choices=("dev-based", "model-order", "random"),
+            rename={"dev-based": "dev", "model-order": "order"},
+        ),
+    },
+    "bbmas": {
+        "max_num_agents_to_act": Key("int", "method.max_num_agents_to_act", 1, low=1, high=1000),
+        "min_num_agents_to_stop": Key("int", "method.min_num_agents_to_stop", 1, low=1, high=1000),
+        "agent_idle_threshold": Key("int", "method.agent_idle_threshold", 6, low=1, high=1000),
+        "max_iterations": Key("int", "method.max_iterations", 10, low=1, high=1000),
+        "max_num_retries": Key(
+            "int", high=1000, why="an action that cannot be read is asked for once more"
+        ),
+    },
+    "llm_blender": {
+        "top_k": Key("int", "method.top_k", 3, low=1, high=26),
+        "ranker_model_name": Key("text", "roles.ranker", "Qwen/Qwen2.5-7B-Instruct"),
+        "ranker_gpu_id": Key("int", high=1023, why=PLACED),
+        "ranker_max_response_length": Key(
+            "int", low=1, high=1_000_000, why="the ranker names a label"
+        ),
+        "fuser_model_name": Key("text", "roles.fuser"),
+        "fuser_gpu_id": Key("int", high=1023, why=PLACED),
+        "fuser_max_response_length": Key(
+            "int", low=1, high=1_000_000, why="the fuser's answer is as long as any"
+        ),
+        "train_ranker_on_dev": Key("bool", "method.train_ranker", False),
+        "train_fuser_on_dev": Key("bool", "method.train_fuser", False),
+        "ranker_sft_batch_size": Key("int", low=1, high=4096, why=RECIPE),
+        "ranker_sft_gradient_accumulation_steps": Key("int", low=1, high=4096, why=RECIPE),
+        "ranker_sft_learning_rate": Key("float", open=True, high=1, why=RECIPE),
+        "ranker_sft_epoch": Key("int", "method.epochs", 3, low=1, high=1000),
+        "fuser_sft_batch_size": Key("int", low=1, high=4096, why=RECIPE),
+        "fuser_sft_gradient_accumulation_steps": Key("int", low=1, high=4096, why=RECIPE),
+        "fuser_sft_learning_rate": Key("float", open=True, high=1, why=RECIPE),
+        "fuser_sft_epoch": Key("int", low=1, high=1000, why="ranker_sft_epoch holds for both"),
+    },
+    "heterogeneous_swarms": {
+        "population": Key("int", "method.population", 5, low=2, high=1000),
+        "max_iterations": Key("int", "method.max_iterations", 5, low=1, high=1000),
+        "starting_velocity_mode": Key(
+            "choice",
+            "method.start",
+            "random",
+            choices=("random", "zero"),
+            rename={"zero": "rest"},
+        ),
+        "weight_randomness": Key("bool", "method.weight_randomness", True),
+        "inertia": Key("float", "method.inertia", 0.2, high=10),
+        "cognitive_coeff": Key("float", "method.cognitive_coeff", 0.3, high=10),
+        "social_coeff": Key("float", "method.social_coeff", 0.4, high=10),
+        "repel_coeff": Key("float", "method.repel_coeff", 0.05, high=10),
+        "repel_term": Key("bool", "method.repel_term", True),
+        "step_length": Key("float", "method.step_length", 0.5, open=True, high=10),
+        "step_length_factor": Key("float", "method.step_length_factor", 0.95, open=True, high=1),
+        "minimum_step_length": Key("float", "method.minimum_step_length", 0.1, open=True, high=10),
+        "patience": Key("int", "method.patience", 5, low=1, high=1000),
+        "restart_patience": Key("int", "method.restart_patience", 3, low=1, high=1000),
+    },
     "graph_routing": {
         "embedding_model_name": Key(
             "text",
@@ -157,6 +246,14 @@ FIXED: Mapping[str, Mapping[str, Json]] = {
     "multiagent_refine": {"preset": "paper", "final": "summarizer"},
     "logit_fusion": {"preset": "paper"},
     "greedy_soup": {"preset": "paper"},
+    "multiagent_feedback": {"preset": "paper"},
+    "knowledge_card": {"preset": "paper"},
+    "moa": {"preset": "paper"},
+    "structure": {"preset": "paper"},
+    "slm_mux": {"preset": "paper"},
+    "bbmas": {"preset": "paper"},
+    "llm_blender": {"preset": "paper"},
+    "heterogeneous_swarms": {"preset": "paper"},
     "prompt_routing": {"preset": "paper"},
     "trained_router": {"preset": "paper", "kind": "lm"},
     "graph_routing": {"preset": "paper"},
@@ -200,6 +297,14 @@ _BUILT = {
     "multiagent_refine": "text_",
     "logit_fusion": "logit_",
     "greedy_soup": "weight_",
+    "multiagent_feedback": "text_",
+    "knowledge_card": "text_",
+    "moa": "text_",
+    "structure": "text_",
+    "slm_mux": "text_",
+    "bbmas": "text_",
+    "llm_blender": "text_",
+    "heterogeneous_swarms": "text_",
     "prompt_routing": "api_",
     "trained_router": "api_",
     "graph_routing": "api_",
@@ -214,8 +319,7 @@ NOT_YET: tuple[str, ...] = tuple(
     form
     for prefix, names in {
         "api_": "switch_generation mentor_collab collm",
-        "text_": "agglm bbmas heterogeneous_swarms knowledge_card llm_blender moa"
-        " multiagent_feedback multiagent_finetuning slm_mux sparta sparta_stackelberg structure",
+        "text_": "agglm multiagent_finetuning sparta sparta_stackelberg",
         "logit_": "logit_contrastive",
         "weight_": "dare_ties expo lorahub model_swarms",
     }.items()

@@ -32,6 +32,53 @@ OWN = {
     "text_multiagent_refine": ["round"],
     "logit_logit_fusion": ["mode"],
     "weight_greedy_soup": [],
+    "text_multiagent_feedback": ["round", "feedback_count"],
+    "text_knowledge_card": ["exclude_self"],
+    "text_moa": ["round"],
+    "text_structure": ["num_rounds", "structure_type", "structure_matrix"],
+    "text_slm_mux": ["samples_per_model", "tie"],
+    "text_bbmas": [
+        "max_num_agents_to_act",
+        "min_num_agents_to_stop",
+        "agent_idle_threshold",
+        "max_iterations",
+        "max_num_retries",
+    ],
+    "text_llm_blender": [
+        "top_k",
+        "ranker_model_name",
+        "ranker_gpu_id",
+        "ranker_max_response_length",
+        "fuser_model_name",
+        "fuser_gpu_id",
+        "fuser_max_response_length",
+        "train_ranker_on_dev",
+        "train_fuser_on_dev",
+        "ranker_sft_batch_size",
+        "ranker_sft_gradient_accumulation_steps",
+        "ranker_sft_learning_rate",
+        "ranker_sft_epoch",
+        "fuser_sft_batch_size",
+        "fuser_sft_gradient_accumulation_steps",
+        "fuser_sft_learning_rate",
+        "fuser_sft_epoch",
+    ],
+    "text_heterogeneous_swarms": [
+        "population",
+        "max_iterations",
+        "starting_velocity_mode",
+        "weight_randomness",
+        "inertia",
+        "cognitive_coeff",
+        "social_coeff",
+        "repel_coeff",
+        "repel_term",
+        "step_length",
+        "step_length_factor",
+        "minimum_step_length",
+        "patience",
+        "restart_patience",
+    ],
     "api_prompt_routing": ["model_descriptions"],
     "api_trained_router": [
         "router_base_model",
@@ -56,7 +103,7 @@ OWN = {
 }
 GOOD: dict[str, Any] = {
     "int": 1, "float": 0.5, "bool": 1, "text": "some-model", "texts": ["Adds.", "Spells."],
-    "shares": [0.7, 0.2, 0.1],
+    "shares": [0.7, 0.2, 0.1], "matrix": [[0, 1], [1, 0]],
 }  # fmt: skip
 
 
@@ -183,6 +230,21 @@ def test_routers_describe_members_and_name_roles() -> None:
         translated("api_graph_routing", split_ratio=[0.8, 0.8, 0.1])
 
 
+def test_text_methods_have_the_meaning_they_have_there() -> None:
+    star = fields(translated("text_structure", structure_type="star"))
+    assert (star["structure"], star["round"]) == ("wheel", 3)  # there a star has a ring
+    own = fields(translated("structure", structure_type="other", structure_matrix=[[0, 1], [0, 0]]))
+    assert (own["structure"], own["matrix"]) == ("own", [[0, 1], [0, 0]])
+    with pytest.raises(ConfigError, match="rows of 0 and 1"):
+        translated("structure", structure_type="other", structure_matrix=[[0, 2], [0, 0]])
+    mux = fields(translated("text_slm_mux", tie="model-order", samples_per_model=7))
+    assert (mux["k"], mux["tie"], mux["temperature"]) == (7, "order", 0.7)
+    blender = translated("text_llm_blender", fuser_model_name="zoo://mini/base")
+    assert blender.roles == {"ranker": "Qwen/Qwen2.5-7B-Instruct", "fuser": "zoo://mini/base"}
+    assert fields(translated("text_moa"))["round"] == 1
+    assert fields(translated("text_heterogeneous_swarms"))["start"] == "random"
+
+
 def test_ratio_cuts_dev_and_never_test() -> None:
     config = translated(ratio=0.25)
     assert isinstance(config.task, TaskConfig)
@@ -216,7 +278,7 @@ def test_a_key_of_another_method_has_a_note_and_is_still_checked() -> None:
         translated(gamma=3)
 
 
-@pytest.mark.parametrize("method", ["text_moa", "weight_dare_ties", "collm", "sparta"])
+@pytest.mark.parametrize("method", ["text_sparta", "weight_dare_ties", "collm", "sparta"])
 def test_methods_that_are_not_built_say_so(method: str) -> None:
     with pytest.raises(UnknownNameError, match="not available yet"):
         compat.translate(peer(method))
