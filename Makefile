@@ -31,6 +31,7 @@ bench: .venv/ready .venv/models
 	$(BIN)/python bench/code_grading.py
 	$(BIN)/python bench/routing.py
 	$(BIN)/python bench/joint.py
+	$(BIN)/python bench/prefix.py
 	$(BIN)/python bench/generation.py
 
 clean:

@@ -1,7 +1,9 @@
 """Generation with continuous admission: rows join a running batch as others leave it.
 
 One forward pass reads the next token of every running row and the whole prompts of rows that have
-just joined, packed without padding. A finished row is delivered at once.
+just joined, packed without padding. A row whose prompt begins like that of a running row of the
+same model takes over its keys and values, and reads only what is new: k samples of one prompt read
+it once. A finished row is delivered at once.
 """
 
 from __future__ import annotations
@@ -25,6 +27,10 @@ from moco.types import Generation, Stop, Usage
 if TYPE_CHECKING:
     from moco.backends.hf import HfBackend
 
+SHARED = 32
+"""Tokens that two prompts have to begin with alike for the second to take over the first's."""
+ASKED = 8
+"""Rows that are looked at for that, the latest."""
 WINDOW = 4
 """How many times the batch's rows are taken from the feed at once, to sort them by length."""
 
@@ -39,6 +45,8 @@ class Live:
     mixture: Mapping[str, float]
     text: AnswerText
     handle: int = -1
+    held: int = 0
+    """Tokens of the prompt that were taken over from another row."""
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     top: list[tuple[tuple[str, float], ...]] = field(default_factory=list)
@@ -54,7 +62,21 @@ class Live:
     @property
     def unread(self) -> tuple[int, ...] | list[int]:
         """What the next forward pass has to read."""
-        return self.ids[-1:] if self.ids else self.prompt
+        return self.ids[-1:] if self.ids else self.prompt[self.held :]
+
+    @property
+    def begins(self) -> tuple[object, ...]:
+        """What rows that can share have in common: model, mixture and first tokens."""
+        mixture = tuple(sorted(self.mixture.items()))
+        return self.row.spec.base_key, mixture, self.prompt[:SHARED]
+
+    def shares(self, other: Live) -> int:
+        """Tokens with which both prompts begin; the last of this one is always read."""
+        most = min(len(self.prompt) - 1, len(other.prompt))
+        for place in range(most):
+            if self.prompt[place] != other.prompt[place]:
+                return place
+        return most
 
 
 class Generator:
@@ -91,7 +113,7 @@ class Generator:
                     self.feed.failed(row, error)
             if len(self.waiting) >= WINDOW * self.backend.max_rows:
                 break
-        self.waiting.sort(key=lambda live: -live.reserved)
+        self.waiting.sort(key=lambda live: (-live.reserved, live.prompt))
 
     def _prepare(self, row: Row) -> None:
         request, sampling = row.request, row.request.sampling
@@ -112,20 +134,36 @@ class Generator:
         self.waiting.append(Live(row, prompt, renderer, mixture, text))
 
     def _admit(self) -> None:
-        """Let waiting rows join while their slots fit the budget; alone, any row may."""
+        """Let waiting rows join while their slots fit the budget; alone, any row may. A row that
+        can take over what another is about to read waits for it.
+        """
         longest = max((live.reserved for live in self.live), default=0)
+        known: dict[tuple[object, ...], list[Live]] = {}
+        for live in self.live:
+            known.setdefault(live.begins, []).append(live)
+        later: list[Live] = []
         while self.waiting and len(self.live) < self.backend.max_rows:
             new = self.waiting[0]
             longest = max(longest, new.reserved)
             if self.live and longest * (len(self.live) + 1) > self.backend.max_batch_tokens:
-                return
+                break
             self.waiting.pop(0)
             if self.feed.cancelled(new.row):
                 self.feed.failed(new.row, Cancelled("cancelled"))
                 continue
             self.session.bank = self.backend.bank
-            new.handle = self.session.add(mixture=new.mixture)[0]
+            alike = known.setdefault(new.begins, [])
+            donor, length = _donor(new, alike)
+            if donor is not None and not donor.ids:
+                later.append(new)
+                continue
+            if donor is None:
+                new.handle = self.session.add(mixture=new.mixture)[0]
+            else:
+                new.handle, new.held = self.session.fork(donor.handle, 1, length)[0], length
+            alike.append(new)
             self.live.append(new)
+        self.waiting[:0] = later
 
     @torch.inference_mode()
     def _step(self) -> None:
@@ -225,3 +263,15 @@ class Generator:
                 reasoning=reasoning,
             ),
         )
+
+
+def _donor(new: Live, alike: list[Live]) -> tuple[Live | None, int]:
+    """The row that shares most with a new one, and how much; None below `SHARED` tokens or half of
+    its prompt.
+    """
+    best, most = None, max(SHARED, len(new.prompt) // 2) - 1
+    for live in alike[-ASKED:]:
+        length = new.shares(live)
+        if length > most:
+            best, most = live, length
+    return best, most

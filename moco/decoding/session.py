@@ -120,9 +120,13 @@ class Session:
         self._lengths[row] = length
         return dropped
 
-    def fork(self, row: int, count: int) -> list[int]:
-        """New rows that hold the same as this one; nothing is read again."""
-        length = self._lengths[row]
+    def fork(self, row: int, count: int, length: int | None = None) -> list[int]:
+        """New rows that hold the same as this one, or its first `length` positions; nothing is
+        read again.
+        """
+        length = self._lengths[row] if length is None else length
+        if not 0 <= length <= self._lengths[row]:
+            raise ValueError(f"a row of {self._lengths[row]} positions has no first {length}")
         copies = self.add(count, self._mixtures[row])
         self._fit(length)
         self._cache.copy(self._slots[row], [self._slots[copy] for copy in copies], length)

@@ -124,6 +124,35 @@ def test_a_row_does_not_depend_on_its_batch(backend: HfBackend, temperature: flo
     assert [shuffled[order.index(i)].token_ids for i in range(24)] == ids_of(alone)
 
 
+def test_samples_of_one_prompt_read_it_once(backend: HfBackend) -> None:
+    prompt = "This long question begins alike for all of them, word for word: " * 2
+    rows = [
+        row(backend.spec, prompt + end, seed=i, temperature=1.0, max_tokens=10)
+        for end in ("", "Why?", "")
+        for i in range(5)
+    ]
+    alone = [generate(backend, [one])[0] for one in rows]
+    together = generate(backend, rows)
+    assert ids_of(together) == ids_of(alone)
+    for got, expected in zip(together, alone, strict=True):
+        assert got.logprobs == pytest.approx(expected.logprobs, abs=1e-4)
+    length = len(backend.rendered(backend.spec, prompt, ""))
+    assert length > 64
+    read = sum(got.usage.positions - len(got.token_ids) + 1 for got in together)
+    assert read < 1.6 * length  # 15 prompts are read apart by 15 times as much
+    assert all(got.usage.prompt_tokens >= length for got in together)
+    small = HfBackend.__new__(HfBackend)
+    small.__dict__.update(backend.__dict__, max_rows=3, max_batch_tokens=700)
+    assert ids_of(generate(small, rows)) == ids_of(alone)
+
+
+def test_short_beginnings_are_not_shared(backend: HfBackend) -> None:
+    start = "The same forty tokens or so at the start. "
+    rows = [row(backend.spec, start + str(i) * 200, max_tokens=3) for i in range(4)]
+    for got in generate(backend, rows):
+        assert got.usage.positions == got.usage.prompt_tokens + len(got.token_ids) - 1
+
+
 def test_sampling_depends_on_the_seed(backend: HfBackend) -> None:
     rows = [row(backend.spec, "x", seed=seed, temperature=1.0) for seed in (1, 2, 1)]
     first, second, third = ids_of(generate(backend, rows))
