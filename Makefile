@@ -4,7 +4,7 @@ BIN := .venv/bin
 EXTRAS := hf,math,openai,train,dev
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-all lint types docs bench clean
+.PHONY: demo test test-all lint types docs tables bench clean
 
 demo: .venv/ready
 	$(BIN)/moco study studies/demo.yaml
@@ -24,6 +24,10 @@ types: .venv/ready
 
 docs: .venv/ready
 	$(BIN)/python scripts/make_docs.py
+
+tables: .venv/ready
+	$(BIN)/python scripts/measure_routing.py --out docs/routing.md
+	$(BIN)/python scripts/measure_text.py --out docs/text.md
 
 bench: .venv/ready .venv/models
 	$(BIN)/moco data pull gsm8k

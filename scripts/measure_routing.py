@@ -12,8 +12,6 @@ in both no router may gain. All routers choose among the same stored answers.
 from __future__ import annotations
 
 import argparse
-import datetime
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pages import shown, stamp, write_between
 
 from moco import plan, registry
 from moco.analysis import stats
@@ -155,11 +154,6 @@ def build(name: str, given: Mapping[str, Json]) -> Method[Any]:
     return method
 
 
-def shown(value: tuple[float, float, float]) -> str:
-    """A difference with its interval."""
-    return f"{value[0]:+.3f} [{value[1]:+.3f}, {value[2]:+.3f}]"
-
-
 def main_table(lab: Lab) -> tuple[list[str], bool]:
     """The lines of the table, and whether every learnt router reaches its levels."""
     reference, oracle = told(lab), np.max(list(lab.scores.values()), axis=0)
@@ -214,11 +208,8 @@ def main() -> int:
         count = len(lab.test)
     with opened(COPIES, options.test, 0.7) as lab:
         same, same_passed = control(lab, lab.table, "four copies of one model")
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    head = f"`mini-large`, {count} test questions, dev 120; commit {commit}, "
-    parts = [head + f"{datetime.date.today()}.", *["\n".join(p) for p in (main_lines, mixed, same)]]
+    head = f"`mini-large`, {count} test questions, dev 120; {stamp()}."
+    parts = [head, *["\n".join(p) for p in (main_lines, mixed, same)]]
     text = "\n\n".join(parts)
     print(text)
     if options.out is not None:
@@ -226,15 +217,6 @@ def main() -> int:
     passed = main_passed and mixed_passed and same_passed
     print("all levels reached" if passed else "LEVELS MISSED")
     return 0 if passed else 1
-
-
-def write_between(path: Path, text: str) -> None:
-    """Replaces what stands between the two marks of a page."""
-    start, end = "<!-- table -->\n", "<!-- end of table -->"
-    page = path.read_text(encoding="utf-8")
-    before, _, rest = page.partition(start)
-    _, _, after = rest.partition(end)
-    path.write_text(f"{before}{start}\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,116 @@
+"""Measures every text-level method on the bundled pool, each against a vote and against as much
+computing spent on the best member alone.
+
+    OMP_WAIT_POLICY=passive python scripts/measure_text.py [--test 300] [--out docs/text.md]
+
+The task is `mini` (dev 120). Each method stands beside the member that is best on dev, beside
+`majority_vote`, and beside a control of equal cost: self-consistency of that member with as many
+samples as the method spends on a question (parameters times tokens, prompts included).
+Differences are paired, with 95% intervals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pages import shown, stamp, write_between
+
+from moco import registry
+from moco.analysis import stats
+from moco.config import RunConfig, parse
+from moco.report.report import Report
+from moco.runner import run
+from moco.store import finished
+from moco.types import Json
+
+VOTE = "majority_vote"
+GIVEN: Mapping[str, Mapping[str, Json]] = {
+    "multiagent_refine": {"round": 2},
+    "multiagent_feedback": {"round": 2},
+    "structure": {"round": 2},
+    "moa": {"round": 1},
+    "slm_mux": {"k": 5},
+    "self_moa": {"k": 4},
+    "heterogeneous_swarms": {"population": 4, "max_iterations": 3},
+}
+"""Hyperparameters beside the defaults."""
+MOST_SAMPLES = 64
+
+
+def measured(method: Mapping[str, Json], options: argparse.Namespace, folder: Path) -> Report:
+    """A finished run of one method."""
+    data: dict[str, Any] = {
+        "method": dict(method),
+        "task": {"name": "mini", "test": options.test},
+        "pool": "zoo://mini",
+        "sampling": {"max_tokens": 64},
+    }
+    config: RunConfig = parse(RunConfig, data)
+    return run(config, folder)
+
+
+def scores_of(report: Report) -> list[float | None]:
+    """A run's score per test question, in order."""
+    return [sample["score"] for sample in finished.load(report.path).samples()]
+
+
+def table(options: argparse.Namespace, folder: Path) -> list[str]:
+    """The lines of the table."""
+    names = [n for n in registry.names("method") if registry.load("method", n).level == "text"]
+    single = measured({"name": "best_single"}, options, folder)
+    vote = measured({"name": VOTE}, options, folder)
+    best = scores_of(single)
+    votes, own = scores_of(vote), single.costs["mean"]
+    controls: dict[int, tuple[float, list[float | None]]] = {}
+    lines = [
+        "| method | score | against best single on dev | against majority vote | against"
+        " self-consistency at equal cost | tokens written per question |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in names:
+        report = measured({"name": name, **GIVEN.get(name, {})}, options, folder)
+        samples = equal_samples(report, own)
+        if samples not in controls:
+            control = measured({"name": "self_consistency", "k": samples}, options, folder)
+            controls[samples] = (control.score or 0.0, scores_of(control))
+        mine = scores_of(report)
+        against = [
+            shown(stats.paired_difference(mine, other))
+            for other in (best, votes, controls[samples][1])
+        ]
+        tokens = report.usage["generated_tokens"] / report.n
+        lines.append(
+            f"| {name} | {report.score:.3f} | {against[0]} | {against[1] if name != VOTE else ''}"
+            f" | {against[2]} (k = {samples}: {controls[samples][0]:.3f}) | {tokens:.0f} |"
+        )
+        print(lines[-1], flush=True)
+    lines.append(f"| best single on dev: {single.best_single_dev} | {single.score:.3f} | | | | |")
+    lines.append(f"| oracle | {single.oracle:.3f} | | | | |")
+    return lines
+
+
+def equal_samples(report: Report, own: float) -> int:
+    """Samples of the best member that cost what the method spends on a test question."""
+    return max(2, min(MOST_SAMPLES, round(float(report.costs["mean"]) / own)))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--test", type=int, default=300)
+    parser.add_argument("--out", type=Path, default=None, help="file between whose marks it goes")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        lines = table(options, Path(folder))
+    text = f"`mini`, {options.test} test questions, dev 120; {stamp()}.\n\n" + "\n".join(lines)
+    print(text)
+    if options.out is not None:
+        write_between(options.out, text)
+
+
+if __name__ == "__main__":
+    main()
