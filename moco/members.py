@@ -141,7 +141,7 @@ def _spec(member: MemberConfig, engine: EngineConfig, pull: bool, accept: bool) 
     if backend not in registry.names("backend"):
         registry.load("backend", backend)
     connection = {"base_url": member.base_url, "key_env": member.key_env}
-    if backend == LOCAL or not _hosted(backend):
+    if backend == LOCAL or not registry.hosted(backend):
         _refuse(member, connection, "belongs to hosted members: backend: openai")
     else:
         _refuse(member, {"adapter": member.adapter, "dtype": member.dtype}, "needs a local model")
@@ -172,10 +172,6 @@ def _module(backend: str) -> Mapping[str, Any]:
     """What a back end's module defines."""
     found: Mapping[str, Any] = registry.load("backend", backend).__globals__
     return found
-
-
-def _hosted(backend: str) -> bool:
-    return bool(_module(backend).get("HOSTED"))
 
 
 def _fileless(spec: ModelSpec) -> ModelSpec:

@@ -61,6 +61,11 @@ def names(kind: RegistryKind) -> list[str]:
     return sorted({*_files(kind), *_entry_points(kind)})
 
 
+def hosted(backend: str) -> bool:
+    """Whether a back end's models run on a server: its module says `HOSTED = True`."""
+    return bool(load("backend", backend).__globals__.get("HOSTED"))
+
+
 def load(kind: RegistryKind, name: str, *, files: bool = False) -> Any:
     """What is registered under a name: a Method or Scorer class, a Task, or a back end's `load`
     function.

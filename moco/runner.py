@@ -21,6 +21,7 @@ from moco.config import EngineConfig, RunConfig, memory_bytes
 from moco.engine.cache import Cache
 from moco.engine.engine import Engine, Progress
 from moco.engine.jobs import WorkerSettings
+from moco.engine.lanes import with_lanes
 from moco.engine.ledger import Ledger, PurposeMeter
 from moco.methods.base import Method
 from moco.plan import Plan, TaskData, fit_context, plan, sampling_of
@@ -84,7 +85,8 @@ def make_engine(config: EngineConfig, progress: Progress | None = None) -> Engin
     else:
         from moco.engine.inline import InlineExecutor as Executor  # type: ignore[assignment]
     cache = Cache(paths.cache_dir() / "calls.sqlite")
-    return Engine(cache, Executor, settings, max_fresh_calls=config.max_calls, progress=progress)
+    lanes = with_lanes(Executor)
+    return Engine(cache, lanes, settings, max_fresh_calls=config.max_calls, progress=progress)
 
 
 @dataclass

@@ -104,6 +104,7 @@ def without_cost(data: Mapping[str, Json]) -> dict[str, Json]:
 def message_of(err: str) -> str:
     """The one message on standard error, checked for what every message must be."""
     assert "Traceback" not in err
+    err = "".join(line for line in err.splitlines(True) if not line.startswith("loaded "))
     found = [line for line in err.split("moco: ") if line.strip()]
     assert len(found) == 1, err
     assert 10 < len(err.strip()) <= LIMIT

@@ -10,6 +10,7 @@ import pytest
 from conformance.harness import config_of, opened, samples_of, write_task
 from folders import save_model
 
+from moco.engine.lanes import Lanes
 from moco.engine.process import ProcessExecutor
 from moco.runner import run
 
@@ -43,7 +44,9 @@ def test_a_killed_worker_is_replaced_and_its_work_sent_again(
         "majority_vote", pair, task, engine={"executor": "process", "devices": ["cpu"]}
     )
     with opened(config) as bench:
-        executor = bench.engine._executor
+        lanes = bench.engine._executor
+        assert isinstance(lanes, Lanes)
+        executor = lanes._local
         assert isinstance(executor, ProcessExecutor)
         first = executor._children[0].process.pid
         assert first is not None

@@ -44,7 +44,7 @@ from moco.errors import (
 )
 from moco.members import resolve
 from moco.pool import Pool
-from moco.types import Generation, Message, Request, Sampling
+from moco.types import Generation, Message, Query, Request, Sampling
 
 SECRET = "sk-secret-0123456789abcdef"
 
@@ -106,6 +106,24 @@ def test_answers_keep_their_order_and_the_bound(server: Server) -> None:
     assert (one.stop, one.usage.prompt_tokens, one.usage.generated_tokens) == ("eos", 11, 3)
     assert one.usage.positions == 14
     assert 0.1 < sum(g.usage.seconds for g in feed.in_order()) < 5
+
+
+def test_two_hosted_members_answer_side_by_side(server: Server) -> None:
+    server.pause = 0.05
+    members = [
+        {
+            "model": name, "backend": "openai", "base_url": server.url,
+            "options": {"concurrency": 1},
+        }
+        for name in ("big", "small")
+    ]  # fmt: skip
+    asked = [Query(str(i), f"question {i}") for i in range(4)]
+    with Pool.open([*members, {"model": "scripted", "backend": "fake"}]) as pool:
+        answers = pool.ask_all(asked)
+    assert [[g.text for g in own] for own in answers[:2]] == [
+        [f"re: question {i}" for i in range(4)]
+    ] * 2
+    assert server.most_open == 2
 
 
 def test_the_request_says_what_the_run_says(server: Server) -> None:
