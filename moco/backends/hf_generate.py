@@ -72,11 +72,14 @@ class Live:
 
     def shares(self, other: Live) -> int:
         """Tokens with which both prompts begin; the last of this one is always read."""
-        most = min(len(self.prompt) - 1, len(other.prompt))
-        for place in range(most):
-            if self.prompt[place] != other.prompt[place]:
-                return place
-        return most
+        low, high = 0, min(len(self.prompt) - 1, len(other.prompt))
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.prompt[low:middle] == other.prompt[low:middle]:
+                low = middle
+            else:
+                high = middle - 1
+        return low
 
 
 class Generator:
