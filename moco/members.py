@@ -213,9 +213,9 @@ def _local(
 
 
 def with_adapter(spec: ModelSpec, folder: Path, name: str = "") -> ModelSpec:
-    """The spec of a model with an adapter of its own in a folder."""
-    if spec.path is None or spec.adapter is not None:
-        raise ConfigError(f"'{spec.name}' is no full checkpoint; train its base instead")
+    """The spec of a model with an adapter of its own in a folder, in place of one it has."""
+    if spec.path is None:
+        raise ConfigError(f"'{spec.name}' has no files here, so it has no adapter either")
     facts = facts_of_files.facts_of(spec.path, folder)
     fingerprint = facts_of_files.fingerprint(spec.path, folder, spec.dtype, spec.backend)
     return replace(

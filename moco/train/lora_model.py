@@ -17,9 +17,10 @@ from moco.backends.base import ModelSpec
 from moco.engine.keys import folder_of, renderer_of
 from moco.errors import MissingExtraError, ModelFormatError
 from moco.silence import quiet_transformers
+from moco.types import Json
 
 if TYPE_CHECKING:
-    from moco.train.sft import Sft
+    from moco.train.recipe import LoraRecipe
 
 LOG = logging.getLogger("moco")
 
@@ -34,20 +35,24 @@ def trl() -> Any:
     return trl
 
 
-def adapted(spec: ModelSpec, device: str, recipe: Sft) -> Any:
-    """The base in its own type on the device, with a fresh adapter in float32."""
+def adapted(spec: ModelSpec, device: str, recipe: LoraRecipe) -> Any:
+    """The base in its own type on the device, with the model's own adapter to go on with, else with
+    a fresh one; adapters are in float32.
+    """
     import torch
-    from peft import LoraConfig, TaskType, get_peft_model
+    from peft import LoraConfig, PeftModel, TaskType, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    if spec.path is None or spec.adapter is not None:
-        raise ModelFormatError(f"'{spec.name}' is no full checkpoint; train its base instead")
+    if spec.path is None:
+        raise ModelFormatError(f"'{spec.name}' has no files here, so it cannot be trained")
     dtype = getattr(torch, spec.dtype)
     torch.manual_seed(recipe.seed)
     with quiet_transformers():
         model = AutoModelForCausalLM.from_pretrained(
             spec.path, dtype=dtype, trust_remote_code=False, local_files_only=True
         )
+    if spec.adapter is not None:
+        return PeftModel.from_pretrained(model.to(device), spec.adapter, is_trainable=True)
     config = LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
@@ -56,6 +61,34 @@ def adapted(spec: ModelSpec, device: str, recipe: Sft) -> Any:
         task_type=TaskType.CAUSAL_LM,
     )
     return get_peft_model(model.to(device), config)
+
+
+def lineage(spec: ModelSpec) -> dict[str, Json]:
+    """What an adapter trained from this model descends from: the base, and the adapters before."""
+    before: list[Json] = []
+    if spec.adapter is not None:
+        before = [*_lineage_of(spec.adapter).get("parents", []), spec.fingerprint]
+    return {"base": spec.facts.base if spec.facts else "", "parents": before}
+
+
+def check_lineage(spec: ModelSpec) -> None:
+    """ModelFormatError where a trained adapter says that it belongs to another base."""
+    if spec.adapter is None or spec.facts is None:
+        return
+    base = _lineage_of(spec.adapter).get("base", "")
+    if base and base != spec.facts.base:
+        raise ModelFormatError(
+            f"{spec.adapter}: this adapter was trained on another base than '{spec.name}' has; use"
+            " it with its own base, or train it anew"
+        )
+
+
+def _lineage_of(adapter: Path) -> dict[str, Json]:
+    path = adapter / "training.json"
+    if not path.is_file():
+        return {}
+    found: dict[str, Json] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def tokenizer(spec: ModelSpec) -> Any:
@@ -136,7 +169,7 @@ def save(model: Any, spec: ModelSpec, folder: Path) -> None:
     """The adapter as a member's folder: float32 weights, and a config without this machine's
     path.
     """
-    model.save_pretrained(folder, safe_serialization=True)
+    model.save_pretrained(folder, safe_serialization=True, selected_adapters=["default"])
     (folder / "README.md").unlink(missing_ok=True)
     path = folder / lora.CONFIG
     config = json.loads(path.read_text(encoding="utf-8"))
