@@ -44,6 +44,17 @@ class Preferred:
     """Whether it is for validation only."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A prompt to be answered in training."""
+
+    prompt: tuple[int, ...]
+    item: Mapping[str, Json]
+    """The data row, for the reward."""
+    held: bool = False
+    """Whether it is for validation only."""
+
+
 def prompt_of(value: Json) -> Prompt:
     """A prompt from JSON: a string, or [[role, content], …]."""
     return value if isinstance(value, str) else tuple(Message(role, text) for role, text in value)
@@ -86,6 +97,23 @@ def preferred_of(
             f"none of {len(data)} pairs is usable: chosen and rejected answers are the same; more"
             " varied answers are needed, as from a higher temperature"
         )
+    return found
+
+
+def asked_of(
+    spec: ModelSpec, data: Sequence[Mapping[str, Json]], room: int, max_length: int
+) -> list[Asked]:
+    """The prompts of `{"prompt": …}`, each with its data; with `room` tokens for an answer they
+    have to fit the context.
+    """
+    renderer, _ = _renderer(spec)
+    found = []
+    for i, item in enumerate(data):
+        if "prompt" not in item:
+            raise DataError(f"training row {i}: needs a prompt, has {list(item)}")
+        prompt = tuple(renderer.ids(prompt_of(item["prompt"])))
+        _fits(spec, len(prompt) + room, max_length, item, i)
+        found.append(Asked(prompt, item))
     return found
 
 

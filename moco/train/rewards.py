@@ -1,0 +1,64 @@
+"""What rollouts are rewarded by; picklable, as they travel to the worker that trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from moco import registry
+from moco.types import Json, Prediction, Prompt, Query, Sample
+
+
+class Reward(Protocol):
+    """Scores rollouts."""
+
+    def identity(self) -> Mapping[str, Json]:
+        """Everything that can change a reward."""
+        ...
+
+    def score(self, items: Sequence[Mapping[str, Json]], texts: Sequence[str]) -> list[float]:
+        """One reward per text, an answer to the prompt of its data row."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReward:
+    """The task's own score of an answer; data rows carry what `lesson_of` puts there.
+
+    For scorers that ask no model.
+    """
+
+    scorer: str
+
+    def identity(self) -> Mapping[str, Json]:
+        """The scorer's name."""
+        return {"name": "task", "scorer": self.scorer}
+
+    def score(self, items: Sequence[Mapping[str, Json]], texts: Sequence[str]) -> list[float]:
+        """Scores from 0 to 1; what could not be graded is worth 0."""
+        scorer = registry.load("scorer", self.scorer)()
+        samples = [_sample(item) for item in items]
+        predictions = [
+            Prediction(sample.query.id, text) for sample, text in zip(samples, texts, strict=True)
+        ]
+        return [found.value or 0.0 for found in scorer.score(samples, predictions, {})]
+
+
+def lesson_of(sample: Sample, prompt: Prompt | None = None) -> dict[str, Json]:
+    """A data row for `Grpo` with `TaskReward`: the prompt (the question's plain one by default),
+    the question and its answers.
+    """
+    asked = sample.query.prompt if prompt is None else prompt
+    shown: Json = asked if isinstance(asked, str) else [[m.role, m.content] for m in asked]
+    own = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(sample.query).items()}
+    question = {**own, "prompt": sample.query.text}
+    return {"prompt": shown, "query": question, "target": list(sample.target)}
+
+
+def _sample(item: Mapping[str, Json]) -> Sample:
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in item["query"].items()
+    }
+    return Sample(Query(**given), tuple(item["target"]))
