@@ -206,6 +206,17 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
         "patience": Key("int", "method.patience", 5, low=1, high=1000),
         "restart_patience": Key("int", "method.restart_patience", 3, low=1, high=1000),
     },
+    "agglm": {
+        "agg_model": Key("text", "roles.aggregator", "Qwen/Qwen2.5-1.5B-Instruct"),
+        "agglm_log_path": Key("text", why="every run has a folder of its own"),
+        "reuse_log": Key("bool", why="equal trainings are done once, told apart by content"),
+        "learning_rate": Key("float", "method.learning_rate", 1e-4, open=True, high=1),
+        "weight_decay": Key("float", high=1, why=RECIPE),
+        "lr_scheduler": Key("text", why=RECIPE),
+        "max_epochs": Key("int", "method.epochs", 1, low=1, high=1000),
+        "train_batch_size": Key("int", "method.num_generations", 4, low=2, high=1024),
+        "sample_size": Key("int", "method.sets", 2, low=1, high=1000),
+    },
     "graph_routing": {
         "embedding_model_name": Key(
             "text",
@@ -254,6 +265,7 @@ FIXED: Mapping[str, Mapping[str, Json]] = {
     "bbmas": {"preset": "paper"},
     "llm_blender": {"preset": "paper"},
     "heterogeneous_swarms": {"preset": "paper"},
+    "agglm": {"preset": "paper"},
     "prompt_routing": {"preset": "paper"},
     "trained_router": {"preset": "paper", "kind": "lm"},
     "graph_routing": {"preset": "paper"},
@@ -305,6 +317,7 @@ _BUILT = {
     "bbmas": "text_",
     "llm_blender": "text_",
     "heterogeneous_swarms": "text_",
+    "agglm": "text_",
     "prompt_routing": "api_",
     "trained_router": "api_",
     "graph_routing": "api_",
@@ -319,7 +332,7 @@ NOT_YET: tuple[str, ...] = tuple(
     form
     for prefix, names in {
         "api_": "switch_generation mentor_collab collm",
-        "text_": "agglm multiagent_finetuning sparta sparta_stackelberg",
+        "text_": "multiagent_finetuning sparta sparta_stackelberg",
         "logit_": "logit_contrastive",
         "weight_": "dare_ties expo lorahub model_swarms",
     }.items()

@@ -79,6 +79,17 @@ OWN = {
         "patience",
         "restart_patience",
     ],
+    "text_agglm": [
+        "agg_model",
+        "agglm_log_path",
+        "reuse_log",
+        "learning_rate",
+        "weight_decay",
+        "lr_scheduler",
+        "max_epochs",
+        "train_batch_size",
+        "sample_size",
+    ],
     "api_prompt_routing": ["model_descriptions"],
     "api_trained_router": [
         "router_base_model",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from moco.errors import DataError
 from moco.rendering import Renderer
 from moco.train import lora_model
 from moco.train.recipe import LoraRecipe
-from moco.train.rewards import Reward, TaskReward
+from moco.train.rewards import Reward
 from moco.train.rows import Asked, asked_of
 from moco.types import Json
 
@@ -39,7 +39,8 @@ class Grpo(LoraRecipe):
     batch_size: int = 4
     warmup_share: float = 0.1
     validation: float = 0.0
-    reward: Reward = field(default_factory=lambda: TaskReward("choice"))
+    reward: Reward | None = None
+    """Has to be given."""
     num_generations: int = 8
     """Answers per prompt."""
     temperature: float = 1.0
@@ -53,7 +54,8 @@ class Grpo(LoraRecipe):
 
     def identity(self) -> Mapping[str, Json]:
         """Settings, and the reward's own."""
-        return {**LoraRecipe.identity(self), "reward": dict(self.reward.identity())}
+        plain = LoraRecipe.identity(replace(self, reward=None))
+        return {**plain, "reward": dict(self.reward.identity()) if self.reward else None}
 
     def rows(self, spec: ModelSpec, data: Sequence[Mapping[str, Json]]) -> list[Asked]:
         """Prompts as token ids, each with its data."""
@@ -69,6 +71,7 @@ class Grpo(LoraRecipe):
     ) -> Any:
         """TRL's GRPOTrainer, whose prompts are ours and whose answers end where the model's do."""
         grpo = lora_model.trl()
+        assert self.reward is not None
         folder = folder_of(spec)
         assert folder is not None
         renderer = renderer_of(folder, spec.adapter)
@@ -79,9 +82,10 @@ class Grpo(LoraRecipe):
             def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, Any]:
                 return [list(learnt[int(place)].prompt) for place in prompts], None, {}
 
+        batch_size = min(self.batch_size, len(learnt))  # a batch is never left unfilled
         settings = {
-            **self.settings(len(learnt), False, device, scratch),
-            "per_device_train_batch_size": self.batch_size * self.num_generations,
+            **replace(self, batch_size=batch_size).settings(len(learnt), False, device, scratch),
+            "per_device_train_batch_size": batch_size * self.num_generations,
             "num_generations": self.num_generations,
             "temperature": self.temperature,
             "max_completion_length": self.max_tokens,

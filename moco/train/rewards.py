@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from moco import registry
+from moco.scorers.base import Scorer
 from moco.types import Json, Prediction, Prompt, Query, Sample
 
 
@@ -29,20 +29,21 @@ class TaskReward:
     For scorers that ask no model.
     """
 
-    scorer: str
+    scorer: Scorer
 
     def identity(self) -> Mapping[str, Json]:
-        """The scorer's name."""
-        return {"name": "task", "scorer": self.scorer}
+        """The scorer and its version."""
+        kind = type(self.scorer)
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        return {"name": "task", "scorer": name, "version": self.scorer.version}
 
     def score(self, items: Sequence[Mapping[str, Json]], texts: Sequence[str]) -> list[float]:
         """Scores from 0 to 1; what could not be graded is worth 0."""
-        scorer = registry.load("scorer", self.scorer)()
         samples = [_sample(item) for item in items]
         predictions = [
             Prediction(sample.query.id, text) for sample, text in zip(samples, texts, strict=True)
         ]
-        return [found.value or 0.0 for found in scorer.score(samples, predictions, {})]
+        return [found.value or 0.0 for found in self.scorer.score(samples, predictions, {})]
 
 
 def lesson_of(sample: Sample, prompt: Prompt | None = None) -> dict[str, Json]:

@@ -16,6 +16,8 @@ from moco.errors import DataError, PromptTooLongError
 from moco.model import Model
 from moco.pool import Pool
 from moco.prompts import plain
+from moco.registry import load
+from moco.scorers.choice import Choice
 from moco.train.grpo import Grpo
 from moco.train.recipe import LOG_FILE
 from moco.train.rewards import TaskReward, lesson_of
@@ -41,7 +43,7 @@ def opened() -> Pool:
 
 RECIPE = Grpo(
     learning_rate=3e-3, epochs=3, batch_size=4, num_generations=8, max_tokens=12,
-    reward=TaskReward("choice"),
+    reward=TaskReward(load("scorer", "choice")()),
 )  # fmt: skip
 
 
@@ -111,13 +113,18 @@ def test_prompts_are_those_of_inference_and_have_room_for_an_answer() -> None:
 def test_the_task_reward_is_the_tasks_score() -> None:
     lesson = lesson_of(sample("apple"))
     assert json.loads(json.dumps(lesson)) == lesson
-    reward = pickle.loads(pickle.dumps(TaskReward("choice")))
+    reward = pickle.loads(pickle.dumps(TaskReward(load("scorer", "choice")())))
     found = reward.score([lesson] * 4, ["Answer: B", "Answer: A", "green", "who knows"])
     assert found == [1.0, 0.0, 1.0, 0.0]
 
 
 def test_the_reward_is_part_of_the_identity() -> None:
-    other = replace(RECIPE, reward=TaskReward("exact"))
+    other = replace(RECIPE, reward=TaskReward(load("scorer", "exact")()))
     assert RECIPE.identity() != other.identity()
-    assert RECIPE.identity()["reward"] == {"name": "task", "scorer": "choice"}
+    found = RECIPE.identity()["reward"]
+    assert found == {
+        "name": "task",
+        "scorer": "moco.scorers.choice.Choice",
+        "version": Choice.version,
+    }
     json.dumps(RECIPE.identity())
