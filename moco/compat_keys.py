@@ -206,6 +206,16 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
         "patience": Key("int", "method.patience", 5, low=1, high=1000),
         "restart_patience": Key("int", "method.restart_patience", 3, low=1, high=1000),
     },
+    "multiagent_finetuning": {
+        "iterations": Key("int", "method.iterations", 1, low=1, high=100),
+        "rounds": Key("int", "method.rounds", 2, low=2, high=20),
+        "w": Key("float", "method.w", 0.5, high=1),
+        "training_ratio": Key("float", open=True, high=1, why="a fifth of dev is held out"),
+        "sft_epochs": Key("int", "method.epochs", 1, low=1, high=1000),
+        "sft_learning_rate": Key("float", "method.learning_rate", 1e-5, open=True, high=1),
+        "sft_batch_size": Key("int", low=1, high=4096, why=RECIPE),
+        "sft_grad_accum": Key("int", low=1, high=4096, why=RECIPE),
+    },
     "agglm": {
         "agg_model": Key("text", "roles.aggregator", "Qwen/Qwen2.5-1.5B-Instruct"),
         "agglm_log_path": Key("text", why="every run has a folder of its own"),
@@ -266,6 +276,7 @@ FIXED: Mapping[str, Mapping[str, Json]] = {
     "llm_blender": {"preset": "paper"},
     "heterogeneous_swarms": {"preset": "paper"},
     "agglm": {"preset": "paper"},
+    "multiagent_finetuning": {"preset": "paper"},
     "prompt_routing": {"preset": "paper"},
     "trained_router": {"preset": "paper", "kind": "lm"},
     "graph_routing": {"preset": "paper"},
@@ -318,6 +329,7 @@ _BUILT = {
     "llm_blender": "text_",
     "heterogeneous_swarms": "text_",
     "agglm": "text_",
+    "multiagent_finetuning": "text_",
     "prompt_routing": "api_",
     "trained_router": "api_",
     "graph_routing": "api_",
@@ -332,7 +344,7 @@ NOT_YET: tuple[str, ...] = tuple(
     form
     for prefix, names in {
         "api_": "switch_generation mentor_collab collm",
-        "text_": "multiagent_finetuning sparta sparta_stackelberg",
+        "text_": "sparta sparta_stackelberg",
         "logit_": "logit_contrastive",
         "weight_": "dare_ties expo lorahub model_swarms",
     }.items()

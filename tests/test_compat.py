@@ -79,6 +79,16 @@ OWN = {
         "patience",
         "restart_patience",
     ],
+    "text_multiagent_finetuning": [
+        "iterations",
+        "rounds",
+        "w",
+        "training_ratio",
+        "sft_epochs",
+        "sft_learning_rate",
+        "sft_batch_size",
+        "sft_grad_accum",
+    ],
     "text_agglm": [
         "agg_model",
         "agglm_log_path",
