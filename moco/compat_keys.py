@@ -65,6 +65,7 @@ GENERIC: Mapping[str, Key] = {
 TIES = "answers of equal score teach the router nothing, so no reward model has to part them"
 
 PLACED = "models are placed by the engine"
+RULE = "the paper's rule of ratings has its own constants"
 RECIPE = "fine-tuning has a recipe of its own, with a validation and an early stop"
 
 HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
@@ -206,6 +207,29 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
         "patience": Key("int", "method.patience", 5, low=1, high=1000),
         "restart_patience": Key("int", "method.restart_patience", 3, low=1, high=1000),
     },
+    "sparta": {
+        "num_iterations": Key("int", "method.num_iterations", 3, low=1, high=100),
+        "num_instructions": Key("int", "method.num_instructions", 500, low=1, high=1_000_000),
+        "random_match_prob": Key("float", "method.random_match_prob", 0.2, high=1),
+        "num_opponents": Key("int", "method.num_opponents", 3, low=1, high=1000),
+        "current_iteration": Key("int", high=1000, why="every run goes on where it was stopped"),
+        "base_dir": Key("text", why="every run has a folder of its own"),
+        "judge_batch_size": Key("int", low=1, high=4096, why="judges are asked in one job"),
+        "judge_rounds": Key("int", low=1, high=1000, why="each pair is judged in both orders"),
+        "initial_k": Key("float", open=True, high=1e6, why=RULE),
+        "min_k": Key("float", open=True, high=1e6, why=RULE),
+        "window_size": Key("int", low=1, high=100_000, why=RULE),
+        "min_deviation": Key("float", high=1e6, why=RULE),
+        "epsilon": Key("float", high=1, why=RULE),
+        "decay_rate": Key("float", high=1, why=RULE),
+        "decay_steps": Key("int", low=1, high=1_000_000, why=RULE),
+        "scaling_factor": Key("float", open=True, high=1e6, why=RULE),
+        "score_type": Key(
+            "choice", choices=("normal", "dynamic", "static"), why="verdicts are of pairs"
+        ),
+        "freeze_ratings": Key("bool", why=RULE),
+        "debug": Key("bool", why="every call is in calls.jsonl"),
+    },
     "multiagent_finetuning": {
         "iterations": Key("int", "method.iterations", 1, low=1, high=100),
         "rounds": Key("int", "method.rounds", 2, low=2, high=20),
@@ -276,6 +300,7 @@ FIXED: Mapping[str, Mapping[str, Json]] = {
     "llm_blender": {"preset": "paper"},
     "heterogeneous_swarms": {"preset": "paper"},
     "agglm": {"preset": "paper"},
+    "sparta": {"preset": "paper"},
     "multiagent_finetuning": {"preset": "paper"},
     "prompt_routing": {"preset": "paper"},
     "trained_router": {"preset": "paper", "kind": "lm"},
@@ -329,6 +354,7 @@ _BUILT = {
     "llm_blender": "text_",
     "heterogeneous_swarms": "text_",
     "agglm": "text_",
+    "sparta": "text_",
     "multiagent_finetuning": "text_",
     "prompt_routing": "api_",
     "trained_router": "api_",
@@ -344,7 +370,7 @@ NOT_YET: tuple[str, ...] = tuple(
     form
     for prefix, names in {
         "api_": "switch_generation mentor_collab collm",
-        "text_": "sparta sparta_stackelberg",
+        "text_": "sparta_stackelberg",
         "logit_": "logit_contrastive",
         "weight_": "dare_ties expo lorahub model_swarms",
     }.items()

@@ -89,6 +89,27 @@ OWN = {
         "sft_batch_size",
         "sft_grad_accum",
     ],
+    "text_sparta": [
+        "num_iterations",
+        "num_instructions",
+        "random_match_prob",
+        "num_opponents",
+        "current_iteration",
+        "base_dir",
+        "judge_batch_size",
+        "judge_rounds",
+        "initial_k",
+        "min_k",
+        "window_size",
+        "min_deviation",
+        "epsilon",
+        "decay_rate",
+        "decay_steps",
+        "scaling_factor",
+        "score_type",
+        "freeze_ratings",
+        "debug",
+    ],
     "text_agglm": [
         "agg_model",
         "agglm_log_path",
@@ -299,7 +320,7 @@ def test_a_key_of_another_method_has_a_note_and_is_still_checked() -> None:
         translated(gamma=3)
 
 
-@pytest.mark.parametrize("method", ["text_sparta", "weight_dare_ties", "collm", "sparta"])
+@pytest.mark.parametrize("method", ["text_sparta_stackelberg", "weight_dare_ties", "collm", "expo"])
 def test_methods_that_are_not_built_say_so(method: str) -> None:
     with pytest.raises(UnknownNameError, match="not available yet"):
         compat.translate(peer(method))

@@ -25,6 +25,7 @@ TOPICS = ("The end", "question 7", "And so on", "the answer 12", "1 2 3", "a end
 PARAMETERS: Mapping[str, Mapping[str, Json]] = {
     "single_model": {"member": "one"},
     "multiagent_refine": {"stop_on_consensus": False},
+    "sparta": {"num_iterations": 1, "num_instructions": 4},
     "multiagent_finetuning": {"labels": "gold", "keep": "tuned"},
 }
 """Hyperparameters without which the defaults would not exercise a method."""
