@@ -16,6 +16,7 @@ from typing import Any
 
 from moco import manifest, members, paths
 from moco.analysis import cost, routes, stats, units
+from moco.analysis.emergence import emergence
 from moco.analysis.oracle import oracle
 from moco.config import EngineConfig, RunConfig, memory_bytes
 from moco.engine.cache import Cache
@@ -263,6 +264,9 @@ class _Run:
             best_single_dev=best,
             best_single_test=comparison.best_test if comparison else None,
             oracle=stats.mean(oracle(comparison.test)) if comparison else None,
+            emergence=emergence(values, comparison.test)
+            if comparison and self.data.scorer.bounded
+            else {},
             difference=None
             if theirs is None
             else stats.paired_difference(values, theirs, clusters),

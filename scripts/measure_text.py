@@ -45,7 +45,7 @@ def measured(method: Mapping[str, Json], options: argparse.Namespace, folder: Pa
     """A finished run of one method."""
     data: dict[str, Any] = {
         "method": dict(method),
-        "task": {"name": "mini", "test": options.test},
+        "task": {"name": options.task, "test": options.test},
         "pool": "zoo://mini",
         "sampling": {"max_tokens": 64},
     }
@@ -60,7 +60,9 @@ def scores_of(report: Report) -> list[float | None]:
 
 def table(options: argparse.Namespace, folder: Path) -> list[str]:
     """The lines of the table."""
-    names = [n for n in registry.names("method") if registry.load("method", n).level == "text"]
+    names = options.methods or [
+        n for n in registry.names("method") if registry.load("method", n).level == "text"
+    ]
     single = measured({"name": "best_single"}, options, folder)
     vote = measured({"name": VOTE}, options, folder)
     best = scores_of(single)
@@ -68,8 +70,9 @@ def table(options: argparse.Namespace, folder: Path) -> list[str]:
     controls: dict[int, tuple[float, list[float | None]]] = {}
     lines = [
         "| method | score | against best single on dev | against majority vote | against"
-        " self-consistency at equal cost | tokens written per question |",
-        "|---|---|---|---|---|---|",
+        " self-consistency at equal cost | solved of those no member solves | tokens written per"
+        " question |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name in names:
         report = measured({"name": name, **GIVEN.get(name, {})}, options, folder)
@@ -85,11 +88,13 @@ def table(options: argparse.Namespace, folder: Path) -> list[str]:
         tokens = report.usage["generated_tokens"] / report.n
         lines.append(
             f"| {name} | {report.score:.3f} | {against[0]} | {against[1] if name != VOTE else ''}"
-            f" | {against[2]} (k = {samples}: {controls[samples][0]:.3f}) | {tokens:.0f} |"
+            f" | {against[2]} (k = {samples}: {controls[samples][0]:.3f})"
+            f" | {report.emergence['emergent']} of {report.emergence['unsolved']}"
+            f" | {tokens:.0f} |"
         )
         print(lines[-1], flush=True)
-    lines.append(f"| best single on dev: {single.best_single_dev} | {single.score:.3f} | | | | |")
-    lines.append(f"| oracle | {single.oracle:.3f} | | | | |")
+    lines.append(f"| best single on dev: {single.best_single_dev} | {single.score:.3f} | | | | | |")
+    lines.append(f"| oracle | {single.oracle:.3f} | | | | | |")
     return lines
 
 
@@ -101,12 +106,16 @@ def equal_samples(report: Report, own: float) -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", default="mini")
     parser.add_argument("--test", type=int, default=300)
+    parser.add_argument("--methods", nargs="*", default=None, help="all text methods if unset")
     parser.add_argument("--out", type=Path, default=None, help="file between whose marks it goes")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         lines = table(options, Path(folder))
-    text = f"`mini`, {options.test} test questions, dev 120; {stamp()}.\n\n" + "\n".join(lines)
+    text = f"`{options.task}`, {options.test} test questions, dev 120; {stamp()}.\n\n" + "\n".join(
+        lines
+    )
     print(text)
     if options.out is not None:
         write_between(options.out, text)

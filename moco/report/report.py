@@ -62,6 +62,10 @@ class Report:
     """Cost per question in the pool's unit, calls in a row, the accuracy-cost curve and its area,
     regret, and gains at equal cost.
     """
+    emergence: dict[str, Json] = field(default_factory=dict)
+    """Questions that no member solves alone and how many of them the method solves (`emergent`),
+    those that some member solves and how many of them it does not (`lost`).
+    """
     data_sha256: str = ""
     """Fingerprint of the data that was read."""
     notes: tuple[str, ...] = ()

@@ -100,7 +100,13 @@ def run_sheet(report: Report) -> Sheet:
     """The final table of one run."""
     title = f"{report.method} on {report.task}: {report.n} questions"
     rows = [_method_row(report.method, report), *_baselines(report)]
-    notes = [*_figures(report), *_economy(report), *_counts(report), _spent("method", report.usage)]
+    notes = [
+        *_figures(report),
+        *_emergence(report),
+        *_economy(report),
+        *_counts(report),
+        _spent("method", report.usage),
+    ]
     if report.usage_comparison.get("calls"):
         notes.append(_spent("singles and oracle besides", report.usage_comparison))
     if report.usage_scoring.get("calls"):
@@ -131,9 +137,20 @@ def study_sheet(task: str, entries: Sequence[Entry]) -> Sheet:
     worse = [e.label for e in entries if e.report is not None and e.report.would_fall_back]
     if worse:
         notes.append(f"no better than the best single model on dev: {', '.join(worse)}")
+    emergent = [_emergent(e.label, e.report) for e in entries if e.report is not None]
+    if any(emergent):
+        notes.append("solved though no member does: " + ", ".join(e for e in emergent if e))
     notes += _unit(reports)
     count = f": {reports[0].n} questions" if reports else ""
     return Sheet(f"{task}{count}", SCORES, tuple(rows), tuple(notes))
+
+
+def _emergent(label: str, report: Report) -> str:
+    """How many of the questions that no member solves a method solves; empty for none."""
+    found = report.emergence
+    if not found or not found["emergent"]:
+        return ""
+    return f"{label} {found['emergent']} of {found['unsolved']}"
 
 
 def _figures(report: Report) -> list[str]:
@@ -152,6 +169,21 @@ def _figures(report: Report) -> list[str]:
             mean = number(report.macro.get(key))
             notes.append(f"by {key}: {len(table)} values, macro mean {mean}")
     return notes
+
+
+def _emergence(report: Report) -> list[str]:
+    """What only the team solves, and what it loses."""
+    found = report.emergence
+    if not found:
+        return []
+    rate = ""
+    if found["ci95"] is not None:
+        low, high = found["ci95"]
+        rate = f" ({found['rate']:.1%} [{low:.1%}, {high:.1%}])"
+    solved = f"solves {found['emergent']} of {found['unsolved']} questions that no member solves"
+    return [
+        f"emergence: {solved}{rate}; loses {found['lost']} of {found['solvable']} that one does"
+    ]
 
 
 def _economy(report: Report) -> list[str]:
