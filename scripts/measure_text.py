@@ -67,7 +67,7 @@ def table(options: argparse.Namespace, folder: Path) -> list[str]:
     vote = measured({"name": VOTE}, options, folder)
     best = scores_of(single)
     votes, own = scores_of(vote), single.costs["mean"]
-    controls: dict[int, tuple[float, list[float | None]]] = {}
+    controls: dict[int, tuple[float, list[float | None], int]] = {}
     lines = [
         "| method | score | against best single on dev | against majority vote | against"
         " self-consistency at equal cost | solved of those no member solves | tokens written per"
@@ -79,7 +79,8 @@ def table(options: argparse.Namespace, folder: Path) -> list[str]:
         samples = equal_samples(report, own)
         if samples not in controls:
             control = measured({"name": "self_consistency", "k": samples}, options, folder)
-            controls[samples] = (control.score or 0.0, scores_of(control))
+            emergent = control.emergence["emergent"]
+            controls[samples] = (control.score or 0.0, scores_of(control), emergent)
         mine = scores_of(report)
         against = [
             shown(stats.paired_difference(mine, other))
@@ -90,6 +91,7 @@ def table(options: argparse.Namespace, folder: Path) -> list[str]:
             f"| {name} | {report.score:.3f} | {against[0]} | {against[1] if name != VOTE else ''}"
             f" | {against[2]} (k = {samples}: {controls[samples][0]:.3f})"
             f" | {report.emergence['emergent']} of {report.emergence['unsolved']}"
+            f" (control {controls[samples][2]})"
             f" | {tokens:.0f} |"
         )
         print(lines[-1], flush=True)
