@@ -4,13 +4,13 @@ so that no position wins; what cannot be read is missing, never a made-up score.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from moco import prompts
 from moco.access import Access
 from moco.model import Model
-from moco.types import Choice, Query, Sampling
+from moco.types import Choice, Prompt, Query, Sampling
 
 LABELS = ("A", "B")
 ROOM = Sampling(max_tokens=40)
@@ -46,6 +46,11 @@ class Preference:
 TIE = Preference(0.5, 0.0)
 
 
+def room_of(judge: Model) -> Callable[[Prompt], int]:
+    """How many tokens a prompt leaves free in the judge's context, room for its label taken off."""
+    return lambda prompt: judge.spare(prompt, ROOM)
+
+
 def compare(judge: Model, pairs: Sequence[Pair], *, stage: str = "compare") -> list[Preference]:
     """One preference per pair, from both orders in one job.
 
@@ -58,7 +63,7 @@ def compare(judge: Model, pairs: Sequence[Pair], *, stage: str = "compare") -> l
     for i in open_:
         pair = pairs[i]
         for texts in ((pair.first, pair.second), (pair.second, pair.first)):
-            asked.append(prompts.pick(pair.query, texts, spare=lambda p: judge.spare(p, ROOM)))
+            asked.append(prompts.pick(pair.query, texts, spare=room_of(judge)))
             ids.append(pair.query.id)
     picks = judge.choose(asked, LABELS, stage=stage, query_ids=ids)
     scored = judge.gives(Access.LOGPROBS)

@@ -57,7 +57,7 @@ def translate(data: Mapping[str, Any], where: str = "config") -> RunConfig:
     fields = _fields(name, values, models, found)
     found.settle(where)
     method = {"name": name, **FIXED[name], **fields.pop("method", {})}
-    if name == "slm_mux":  # there its samples are drawn like all others
+    if name in ("slm_mux", "sparta", "agglm"):  # there samples are drawn like all other answers
         method["temperature"] = fields["sampling"]["temperature"] or 0.7
     if name == "graph_routing":  # there a task without a description is described by its name
         method.setdefault("task_description", data["task"])

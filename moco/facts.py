@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -215,6 +216,15 @@ def _licence(path: Path) -> str:
     return match[1].strip().strip("\"'") if match else ""
 
 
+def _adapter_settings(adapter: Path) -> str:
+    """An adapter's configuration, less the name of its base: the base's content counts anyway, and
+    its name may be a path of this machine.
+    """
+    found = dict(checkpoint.read_json(adapter / lora.CONFIG))
+    found.pop("base_model_name_or_path", None)
+    return json.dumps(found, sort_keys=True)
+
+
 def fingerprint(path: Path, adapter: Path | None, dtype: str, backend: str) -> str:
     """SHA-256 over the content of weights, adapter, tokenizer, template, configuration, dtype and
     back end.
@@ -228,7 +238,8 @@ def fingerprint(path: Path, adapter: Path | None, dtype: str, backend: str) -> s
     files += [(name, path / name) for name in TEXT_FILES]
     if adapter is not None:
         adapter = Path(adapter)
-        files += [(f"adapter/{name}", adapter / name) for name in (lora.CONFIG, lora.WEIGHTS)]
+        files.append((f"adapter/{lora.WEIGHTS}", adapter / lora.WEIGHTS))
+        total.update(f"adapter/{lora.CONFIG}\0{_adapter_settings(adapter)}\0".encode())
     for name, file in files:
         if file.is_file():
             total.update(f"{name}\0{paths.known_sha256(file)}\0".encode())

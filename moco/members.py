@@ -213,14 +213,16 @@ def _local(
 
 
 def with_adapter(spec: ModelSpec, folder: Path, name: str = "") -> ModelSpec:
-    """The spec of a model with an adapter of its own in a folder, in place of one it has."""
+    """The spec of a model with an adapter of its own in a folder, in place of one it has. It keeps
+    the base's reference and, of a clone, the number of the copy.
+    """
     if spec.path is None:
         raise ConfigError(f"'{spec.name}' has no files here, so it has no adapter either")
     facts = facts_of_files.facts_of(spec.path, folder)
     fingerprint = facts_of_files.fingerprint(spec.path, folder, spec.dtype, spec.backend)
     return replace(
-        spec, name=name or f"{spec.name}+trained", ref=str(folder), adapter=folder, facts=facts,
-        fingerprint=fingerprint, copy=0,
+        spec, name=name or f"{spec.name}+trained", adapter=folder, facts=facts,
+        fingerprint=fingerprint,
     )  # fmt: skip
 
 

@@ -287,6 +287,15 @@ class Dev:
         scores = self.scorer.score(asked, predictions, self.roles)
         return [s.value for s in self.counting.spread(asked, scores)]
 
+    def score_alone(self, query_id: str, texts: Sequence[str]) -> list[float]:
+        """Scores of several texts as answers to one dev question, each by itself, also where the
+        task reports whole groups of questions; what cannot be graded is worth 0.
+        """
+        sample = next(s for s in self.samples if s.query.id == query_id)
+        predictions = [Prediction(query_id, text) for text in texts]
+        scores = self.scorer.score([sample] * len(predictions), predictions, self.roles)
+        return [s.value or 0.0 for s in scores]
+
     def split(self, fit: float = 0.5, seed: int = 0) -> tuple[Dev, Dev]:
         """(fit, select): two seeded parts, stratified by answer kind, each in the original
         order; groups stay whole.

@@ -130,6 +130,8 @@ def ask_members(
 def _vote(pool: Pool, talk: Talk, state: Standing, *, or_medoid: bool) -> Prediction | None:
     last = talk.rounds[-1]
     groups = votes.winners(talk.query, votes.read(last, talk.query), [1.0] * len(last))
+    if not groups and talk.settled:  # open answers that are all equal
+        groups = [list(range(len(last)))]
     if not groups:
         return _medoid(pool, talk) if or_medoid else None
     scores = [state["scores"].get(name, 0.0) for name in pool.names]

@@ -111,7 +111,7 @@ def _pick(values: np.ndarray, among: Sequence[int], top_p: float, rng: np.random
     kept = [i for i in ordered if values[i] > 0] or ordered
     shares = np.exp(np.asarray([values[i] - values[kept[0]] for i in kept]))
     shares /= shares.sum()
-    count = int(np.searchsorted(np.cumsum(shares), top_p)) + 1
+    count = int(np.searchsorted(np.cumsum(shares), top_p, side="right")) + 1
     head = shares[:count] / shares[:count].sum()
     return kept[int(rng.choice(len(head), p=head))]
 

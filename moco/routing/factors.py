@@ -63,7 +63,9 @@ def fit(vectors_QE: np.ndarray, scores_QM: np.ndarray, best: int, seed: int) -> 
         fold_R = np.where(fold_R == 0, 0, 1)  # one large held-out fifth is enough
     tried = [_left_out(vectors_QE[rows], target_QM[rows], fold_R, p, seed) for p in PENALTIES]
     asked = np.isfinite(tried[0]).any(axis=1)
-    pick = simplest(np.stack([losses(left - target_QM[rows])[asked] for left in tried]))
+    pick = 0  # nothing was left out: the simplest
+    if asked.any():
+        pick = simplest(np.stack([losses(left - target_QM[rows])[asked] for left in tried]))
     before_RM = np.stack([_before(target_R) for target_R in target_QM[rows].T], axis=1)
     rho = shared_shrinkage(tried[pick], target_QM[rows], before_RM)
     left_RM = rho * tried[pick] + (1 - rho) * before_RM

@@ -72,6 +72,8 @@ def learn(
     held_Q = np.zeros(len(table.queries), dtype=bool)
     if len(held_Q) >= LEAST:
         held_Q = folds(vectors_QE, table.scores_QM, seed) == 0
+    if held_Q.all():  # all questions are alike
+        held_Q[:] = False
     ballots = [ballot(router, query, lines, means) for query in table.queries]
     rows = [
         {**row, "held": bool(held)}

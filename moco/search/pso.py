@@ -124,7 +124,10 @@ def _scored(
 ) -> np.ndarray:
     """Scores of all particles; only points of new keys are evaluated."""
     keys = [key(row) for row in x_ND]
-    new = {k: row.copy() for k, row in zip(keys, x_ND, strict=True) if k not in found.evaluated}
+    new: dict[Hashable, np.ndarray] = {}
+    for k, row in zip(keys, x_ND, strict=True):
+        if k not in found.evaluated:
+            new.setdefault(k, row.copy())
     if new:
         values = [float(value) for value in score(list(new.values()))]
         found.evaluated |= dict(zip(new, values, strict=True))

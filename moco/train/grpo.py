@@ -82,9 +82,10 @@ class Grpo(LoraRecipe):
             def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, Any]:
                 return [list(learnt[int(place)].prompt) for place in prompts], None, {}
 
-        batch_size = min(self.batch_size, len(learnt))  # a batch is never left unfilled
+        batch_size = min(self.batch_size, len(learnt))
+        count = -(-len(learnt) // batch_size) * batch_size  # the trainer drops what fills no batch
         settings = {
-            **replace(self, batch_size=batch_size).settings(len(learnt), False, device, scratch),
+            **replace(self, batch_size=batch_size).settings(count, False, device, scratch),
             "per_device_train_batch_size": batch_size * self.num_generations,
             "num_generations": self.num_generations,
             "temperature": self.temperature,
@@ -98,7 +99,7 @@ class Grpo(LoraRecipe):
             model=model,
             args=grpo.GRPOConfig(**settings),
             reward_funcs=_Rewarding(self.reward, learnt, renderer, self.num_generations),
-            train_dataset=_dataset(len(learnt)),
+            train_dataset=_dataset(count, len(learnt)),
             processing_class=lora_model.tokenizer(spec),
         )
 
@@ -135,7 +136,8 @@ class _Rewarding:
         return rewards
 
 
-def _dataset(count: int) -> Any:
+def _dataset(count: int, rows: int) -> Any:
+    """So many places of rows; the first come twice where they fill the last batch."""
     from datasets import Dataset
 
-    return Dataset.from_dict({"prompt": [str(i) for i in range(count)]})
+    return Dataset.from_dict({"prompt": [str(i % rows) for i in range(count)]})

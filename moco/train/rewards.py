@@ -48,13 +48,18 @@ class TaskReward:
 
 def lesson_of(sample: Sample, prompt: Prompt | None = None) -> dict[str, Json]:
     """A data row for `Grpo` with `TaskReward`: the prompt (the question's plain one by default),
-    the question and its answers.
+    the question, its answers, and the data set's other members.
     """
     asked = sample.query.prompt if prompt is None else prompt
     shown: Json = asked if isinstance(asked, str) else [[m.role, m.content] for m in asked]
     own = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(sample.query).items()}
     question = {**own, "prompt": sample.query.text}
-    return {"prompt": shown, "query": question, "target": list(sample.target)}
+    return {
+        "prompt": shown,
+        "query": question,
+        "target": list(sample.target),
+        "meta": dict(sample.meta),
+    }
 
 
 def _sample(item: Mapping[str, Json]) -> Sample:
@@ -62,4 +67,4 @@ def _sample(item: Mapping[str, Json]) -> Sample:
         name: tuple(value) if isinstance(value, list) else value
         for name, value in item["query"].items()
     }
-    return Sample(Query(**given), tuple(item["target"]))
+    return Sample(Query(**given), tuple(item["target"]), dict(item.get("meta", {})))

@@ -62,6 +62,8 @@ FINE = "Looks good.\n**Verdict:** Correct"
         ("Verdict: unsure.", "unsure"),
         ("Verdict: Correct\nNo wait.\nVerdict: Incorrect", "incorrect"),
         ("The verdict: correct answers are rare", ""),
+        ("The final verdict: Incorrect (step 2)", "incorrect"),
+        ("Verdict: Incorrect. Step 2 is off", "incorrect"),
         ("Verdict: Correct or Incorrect", ""),
         ("", ""),
     ],
@@ -194,6 +196,16 @@ def test_the_aggregator_may_be_chosen_by_aggregating() -> None:
         assert state["best"] == "editor"
         (found,) = Moa().predict(pool, [query()], state)
         assert (found.text, found.by) == ("Answer: A", ("editor",))
+
+
+def test_equal_open_answers_are_taken_without_a_summary() -> None:
+    open_ = plain("open", "Say something.", "free")
+    with Pool.open([spoken(n, "All the same.") for n in "ab"]) as pool:
+        for method in (MultiagentRefine(), Moa()):
+            before = calls(pool)
+            (found,) = method.predict(pool, [open_], None)
+            assert found.text == "All the same." and found.notes["decided"] == "vote"
+            assert calls(pool) - before <= 2
 
 
 def test_summaries_of_open_questions_come_from_the_role() -> None:

@@ -70,6 +70,13 @@ def test_graphs_are_acyclic_reach_the_sink_and_repeat(
     assert Graph.from_json(graph.to_json()) == graph
 
 
+def test_the_drawn_head_exceeds_top_p() -> None:
+    """Two equal shares and top_p 0.5: both are in the head."""
+    values = np.asarray([1.0, 1.0])
+    drawn = {graphs._pick(values, [0, 1], 0.5, np.random.default_rng(i)) for i in range(20)}
+    assert drawn == {0, 1}
+
+
 def test_the_preferred_sink_has_the_least_out_weight() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):

@@ -194,11 +194,11 @@ def test_bubble_cannot_fuse() -> None:
 def test_training_rows_are_both_orders_and_right_candidates() -> None:
     with Pool.open(members()) as pool:
         method = LlmBlender()
-        rows = method._ranker_rows(pool, dev(1))
+        rows = method._ranker_rows(pool, dev(1), pool[0])
         assert [row["completion"] for row in rows] == ["A", "A", "B", "B"]
         state = {**STATE, "output": "fuse"}
         fields = method._ranked(pool, dev(1).queries, state)
-        (row,) = method._fuser_rows(pool, dev(1), fields)
+        (row,) = method._fuser_rows(pool, dev(1), fields, state)
         assert row["completion"] == "Answer: A"
 
 

@@ -68,6 +68,8 @@ def test_critics_learn_from_the_prompt_they_answered_in_the_asked_mix() -> None:
     assert len(rows) == 4  # two of each, as w = 0.5
     assert {row["prompt"] for row in rows} == {"shown 0"}
     assert len(MultiagentFinetuning(w=0.2)._critic_rows([*corrected, *kept], 0, "s")) == 10
+    assert len(MultiagentFinetuning(w=1)._critic_rows([*corrected, *kept], 0, "s")) == 2
+    assert len(MultiagentFinetuning(w=0)._critic_rows([*corrected, *kept], 0, "s")) == 10
     assert len(METHOD._critic_rows(kept, 0, "seed")) == 10  # there is nothing to mix with
 
 

@@ -95,6 +95,7 @@ def test_the_search_drops_a_member_that_only_contradicts() -> None:
         ("Reasons.\nRanking: B > A > C", [1, 0, 2]),
         ("**Ranking:** C, A, B", [2, 0, 1]),
         ("Ranking: A > B > C\nOn reflection:\nRanking: C > B > A", [2, 1, 0]),
+        ("Ranking: B > A > C\nRanking explanation: fine", [1, 0, 2]),
         ("Ranking: A > B", None),
         ("Ranking: A > B > B", None),
         ("Ranking: A > B > C > D", None),

@@ -124,6 +124,18 @@ def test_all_versions_and_the_untrained_members_are_candidates(rating: Any, tmp_
         assert found[0].by == (state["member"],)
 
 
+def test_clones_stay_apart_and_a_flat_iteration_ends_the_training(tmp_path: Path) -> None:
+    method = Sparta(num_iterations=3, num_instructions=4, learning_rate=1e-3, judge="gold")
+    pool = Pool.open(
+        ["zoo://mini/base"] * 3, sampling=Sampling(max_tokens=10),
+        engine={"devices": ["cpu"], "dtype": "float32"},
+    )  # fmt: skip
+    with pool:
+        state = method.fit(pool.with_(artifacts=tmp_path), dev(20))
+    assert 1 <= len(state["iterations"]) <= 3
+    assert len(state["candidates"]) == 3 + 3 * len(state["iterations"])
+
+
 def test_with_gold_verdicts_members_learn_what_is_right(tmp_path: Path) -> None:
     """Everywhere A is right; after training on duels answers say so more often."""
     method = Sparta(

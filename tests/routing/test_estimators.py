@@ -138,6 +138,16 @@ def test_state_survives_a_reload_bit_for_bit(kind: ModuleType, tmp_path: Any) ->
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_equal_embeddings_and_a_single_question_work(kind: ModuleType) -> None:
+    for vectors_QE, scores_QM in (
+        (np.ones((12, 4)) / 2, np.tile([[1.0, 0.0], [0.0, 1.0]], (6, 1))),
+        (np.ones((1, 4)) / 2, np.asarray([[1.0, 0.0]])),
+    ):
+        found = kind.estimate(kind.fit(vectors_QE, scores_QM, 0, 0), vectors_QE)
+        assert np.isfinite(found.scores_QM).all()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("count", [2, 3, 9])
 def test_tiny_or_flat_dev_sets_work(kind: ModuleType, count: int) -> None:
     vectors_QE, scores_QM = world(count)

@@ -93,6 +93,20 @@ def test_a_reloaded_second_iteration_says_what_it_said(tmp_path: Path) -> None:
     assert [pytest.approx(x, abs=1e-6) for x in before] == after
 
 
+def test_a_fingerprint_does_not_hang_on_where_an_adapter_lies(tmp_path: Path) -> None:
+    with opened() as pool:
+        first = pool.train(pool[0], pairs(WORDS[:10]), RECIPE)
+        second = pool.train(first, pairs(WORDS[:10]), RECIPE)
+        assert second.spec.adapter is not None
+        shutil.copytree(second.spec.adapter, tmp_path / "moved")
+        config = json.loads((tmp_path / "moved" / "adapter_config.json").read_text())
+        assert config["base_model_name_or_path"] == BASE
+        config["base_model_name_or_path"] = "/somewhere/else"
+        (tmp_path / "moved" / "adapter_config.json").write_text(json.dumps(config))
+        moved = with_adapter(pool[0].spec, tmp_path / "moved", "moved")
+        assert moved.fingerprint == second.spec.fingerprint
+
+
 def test_prompts_are_those_of_inference_and_answers_close_their_turn() -> None:
     with opened() as pool:
         spec = pool[0].spec

@@ -18,6 +18,7 @@ from moco.pool import Pool
 from moco.prompts import plain
 from moco.registry import load
 from moco.scorers.choice import Choice
+from moco.train import grpo
 from moco.train.grpo import Grpo
 from moco.train.recipe import LOG_FILE
 from moco.train.rewards import TaskReward, lesson_of
@@ -116,6 +117,19 @@ def test_the_task_reward_is_the_tasks_score() -> None:
     reward = pickle.loads(pickle.dumps(TaskReward(load("scorer", "choice")())))
     found = reward.score([lesson] * 4, ["Answer: B", "Answer: A", "green", "who knows"])
     assert found == [1.0, 0.0, 1.0, 0.0]
+
+
+def test_the_reward_knows_what_the_data_set_says_besides() -> None:
+    rules = {"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}], "key": 1}
+    own = Sample(plain("i", "Write a line.", "free"), ("",), rules)
+    reward = TaskReward(load("scorer", "ifeval")())
+    lesson = json.loads(json.dumps(lesson_of(own)))
+    assert reward.score([lesson, lesson], ["no comma here", "one, two"]) == [1.0, 0.0]
+
+
+def test_all_rows_are_learnt_from() -> None:
+    found = grpo._dataset(8, 7)["prompt"]
+    assert [int(place) for place in found] == [0, 1, 2, 3, 4, 5, 6, 0]
 
 
 def test_the_reward_is_part_of_the_identity() -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from moco import prompts
 from moco.access import Access, Requires, RoleNeed
-from moco.errors import RequirementError
+from moco.errors import DataError, RequirementError
 from moco.methods import votes
 from moco.methods.base import Level, Method, dev_best
 from moco.methods.discussion import AGGREGATOR
@@ -113,11 +113,15 @@ class Agglm(Method[State]):
             "use": "untrained", "training": told,
         }  # fmt: skip
         if chosen:
-            trained = pool.train(
-                writer, self._lessons(pool, writer, chosen), self._recipe(pool, dev),
-                f"{writer.name}+aggregating",
-            )  # fmt: skip
-            state["model"], state["use"] = pool.keep_model(trained, writer), "trained"
+            lessons, recipe = self._lessons(pool, writer, chosen), self._recipe(pool, dev)
+            try:
+                trained = pool.train(writer, lessons, recipe, f"{writer.name}+aggregating")
+            except DataError as error:  # all rollouts are worth the same
+                if self.use == "trained":
+                    raise
+                told["why"] = str(error)
+            else:
+                state["model"], state["use"] = pool.keep_model(trained, writer), "trained"
         if self.use == "best" and len(choosing):
             state["use"] = self._best(pool, choosing, state)
         return state
@@ -129,8 +133,8 @@ class Agglm(Method[State]):
             answers = self._solutions(pool, queries, draw)
             for i, sample in enumerate(dev.samples):
                 own = [given[i] for given in answers]
-                ids = [sample.query.id] * len(own)
-                right = [score >= RIGHT for score in dev.score(ids, [g.text for g in own])]
+                scores = dev.score_alone(sample.query.id, [g.text for g in own])
+                right = [score >= RIGHT for score in scores]
                 groups = votes.winners(
                     sample.query, votes.read(own, sample.query), [1.0] * len(own)
                 )

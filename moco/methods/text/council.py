@@ -154,9 +154,9 @@ def ranking(text: str, count: int) -> list[int] | None:
     """The places of a ranking line such as `B > A > C`, best first; None unless it names each of
     the `count` letters once.
     """
-    said = RANKING.findall(re.sub(r"[*_`]", "", text))
-    if not said:
-        return None
-    letters = re.findall(r"\b([A-Z])\b", str(said[-1]))
-    places = [prompts.LETTERS.index(letter) for letter in letters]
-    return places if sorted(places) == list(range(count)) else None
+    for said in reversed(RANKING.findall(re.sub(r"[*_`]", "", text))):
+        letters = re.findall(r"\b([A-Z])\b", said)
+        places = [prompts.LETTERS.index(letter) for letter in letters]
+        if sorted(places) == list(range(count)):
+            return places
+    return None

@@ -160,7 +160,7 @@ class HeterogeneousSwarms(Method[State]):
         self, pool: Pool, graph: Graph, dev: Dev, rng: np.random.Generator
     ) -> tuple[list[Graph], np.ndarray]:
         """(the best random assignment of members to the graph's nodes, each member's mean score
-        over the assignments weighted by how often it took part).
+        over the assignments weighted by how often it took part, NaN where it never did).
         """
         n = len(pool)
         tried = [graph] + [
@@ -168,7 +168,9 @@ class HeterogeneousSwarms(Method[State]):
         ]
         scores = np.asarray(_scores(pool, tried, dev))
         counts = np.asarray([[own.members.count(m) for m in range(n)] for own in tried])
-        share_M = (counts * scores[:, None]).sum(axis=0) / np.maximum(counts.sum(axis=0), 1)
+        total_M = counts.sum(axis=0)
+        share_M = (counts * scores[:, None]).sum(axis=0) / np.maximum(total_M, 1)
+        share_M = np.where(total_M > 0, share_M, np.nan)
         return [tried[int(np.argmax(np.round(scores, 9)))]], share_M
 
     def _moved(
@@ -188,11 +190,11 @@ class HeterogeneousSwarms(Method[State]):
             mixed = _mixed(pool, [_weights(names, row) for row in x_NN])
             (assigned,), share_M = self._assigned(mixed, graph, searching, rng)
             better = share_M > own_N
-            own_N, own_NN[better] = np.maximum(own_N, share_M), x_NN[better]
-            if share_M.max() > top:
-                top, best_N = float(share_M.max()), x_NN[int(share_M.argmax())].copy()
-            if share_M.min() < low:
-                low, worst_N = float(share_M.min()), x_NN[int(share_M.argmin())].copy()
+            own_N, own_NN[better] = np.fmax(own_N, share_M), x_NN[better]
+            if np.nanmax(share_M) > top:
+                top, best_N = float(np.nanmax(share_M)), x_NN[int(np.nanargmax(share_M))].copy()
+            if np.nanmin(share_M) < low:
+                low, worst_N = float(np.nanmin(share_M)), x_NN[int(np.nanargmin(share_M))].copy()
             (score,) = _scores(mixed, [assigned], choosing)
             if score > kept_score:
                 mixtures = [_weights(names, row) for row in x_NN]

@@ -110,18 +110,20 @@ class LlmBlender(Method[State]):
         state: State = {
             "best": best, "scores": scores, "output": output, "ranker": None, "fuser": None,
         }  # fmt: skip
+        trains = self.train_ranker or self.train_fuser
+        learning, choosing = dev.split(0.8) if trains and len(dev) >= 5 else (dev, dev)
         if self.train_ranker:
-            rows = self._ranker_rows(pool, dev)
+            rows = self._ranker_rows(pool, learning, self._model(pool, RANKER, state))
             state["ranker"] = self._trained(pool, RANKER, best, rows)
-        fields: list[_Field] = []
-        if self.train_fuser or self.output == "auto":
-            fields = self._ranked(pool, dev.queries, state)
         if self.train_fuser:
-            state["fuser"] = self._trained(pool, FUSER, best, self._fuser_rows(pool, dev, fields))
-        if self.output == "auto" and len(dev):
-            ids = [q.id for q in dev.queries]
-            tops = dev.score(ids, [_top(pool, f, state).text for f in fields])
-            fused = dev.score(ids, [p.text for p in self._fused(pool, fields, state)])
+            fields = self._ranked(pool, learning.queries, state)
+            rows = self._fuser_rows(pool, learning, fields, state)
+            state["fuser"] = self._trained(pool, FUSER, best, rows)
+        if self.output == "auto" and len(choosing):
+            fields = self._ranked(pool, choosing.queries, state)
+            ids = [q.id for q in choosing.queries]
+            tops = choosing.score(ids, [_top(pool, f, state).text for f in fields])
+            fused = choosing.score(ids, [p.text for p in self._fused(pool, fields, state)])
             state["output"] = "fuse" if round(sum(fused) - sum(tops), 9) > 0 else "top1"
         return state
 
@@ -139,7 +141,7 @@ class LlmBlender(Method[State]):
     def _model(self, pool: Pool, role: str, state: State) -> Model:
         ref = state["ranker"] if role == RANKER else state["fuser"]
         if ref is not None:
-            return pool.kept_model(ref)
+            return pool.kept_model(ref, f"{ref['base']}+{role}")
         return pool.roles.get(role) or pool.named(state["best"])
 
     def _ranked(self, pool: Pool, queries: Sequence[Query], state: State) -> list[_Field]:
@@ -179,7 +181,11 @@ class LlmBlender(Method[State]):
         written = fuser.ask(asked, stage="fuse", query_ids=[own.query.id for own in open_])
         by_id = {
             own.query.id: Prediction(
-                own.query.id, g.text, (fuser.name,), g.stop, _notes(pool, own, "fuse")
+                own.query.id,
+                g.text,
+                (fuser.name.partition("+")[0],),
+                g.stop,
+                _notes(pool, own, "fuse"),
             )
             for own, g in zip(open_, written, strict=True)
         }
@@ -188,7 +194,7 @@ class LlmBlender(Method[State]):
     def _best(self, pool: Pool, own: _Field, state: State) -> list[str]:
         return [own.candidates[m].text for m in _order(pool, own, state)[: self.top_k]]
 
-    def _ranker_rows(self, pool: Pool, dev: Dev) -> list[dict[str, Json]]:
+    def _ranker_rows(self, pool: Pool, dev: Dev, ranker: Model) -> list[dict[str, Json]]:
         """Both orders of every pair of dev answers of unequal scores."""
         queries, answers = dev.queries, pool.ask_all(dev.queries)
         ids = [q.id for q in queries]
@@ -200,26 +206,33 @@ class LlmBlender(Method[State]):
                     continue
                 texts = (answers[i][q].text, answers[j][q].text)
                 label = "A" if scores[i][q] > scores[j][q] else "B"
-                rows.append({"prompt": prompts.pick(query, texts), "completion": label})
+                prompt = prompts.pick(query, texts, spare=comparing.room_of(ranker))
+                rows.append({"prompt": prompt, "completion": label})
         return rows
 
-    def _fuser_rows(self, pool: Pool, dev: Dev, fields: Sequence[_Field]) -> list[dict[str, Json]]:
+    def _fuser_rows(
+        self, pool: Pool, dev: Dev, fields: Sequence[_Field], state: State
+    ) -> list[dict[str, Json]]:
         """What the ranker put first, and a right candidate in full, where there is one."""
         rows: list[dict[str, Json]] = []
+        spare = pool.spare([self._model(pool, FUSER, state)])
         for own in fields:
             texts = [g.text for g in own.candidates]
-            scores = dev.score([own.query.id] * len(texts), texts)
-            order = sorted(range(len(texts)), key=lambda m: -own.scores[m])
+            scores = dev.score_alone(own.query.id, texts)
+            order = _order(pool, own, state)
             right = [m for m in order if scores[m] >= 1.0]
             if right:
                 shown = [texts[m] for m in order[: self.top_k]]
-                prompt = prompts.fuse(own.query, shown)
+                prompt = prompts.fuse(own.query, shown, spare=spare)
                 rows.append({"prompt": prompt, "completion": texts[right[0]]})
         return rows
 
     def _trained(
         self, pool: Pool, role: str, best: str, rows: Sequence[Mapping[str, Json]]
-    ) -> dict[str, Json]:
+    ) -> dict[str, Json] | None:
+        """Reference to the model tuned on these rows; None where there are none."""
+        if not rows:
+            return None
         model = pool.roles.get(role) or pool.named(best)
         recipe = Sft(epochs=self.epochs, learning_rate=self.learning_rate, seed=pool.context.seed)
         trained = pool.train(model, rows, recipe, f"{model.name}+{role}")

@@ -15,7 +15,10 @@ from moco.methods.discussion import Discussion, Talk, ask_members
 from moco.pool import Pool
 from moco.types import Json
 
-VERDICT = re.compile(r"^\W*verdict\W*\s*(correct|incorrect|unsure)\W*$", re.I | re.M)
+VERDICT = re.compile(
+    r"^\W*(?:(?:the|my|final)\s+)*verdict\W*\s*(correct|incorrect|unsure)\b\s*(?:[.,;:!(\[–—-].*)?$",
+    re.I | re.M,
+)
 """The line that critics are asked for; the last one counts."""
 
 

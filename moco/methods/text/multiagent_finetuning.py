@@ -115,6 +115,8 @@ class MultiagentFinetuning(Method[State]):
         counts: dict[str, Json] = {"labelled": 0, "generators": [], "critics": []}
         labelled = [(d, right) for d in debates if (right := self._right(dev, d)) is not None]
         counts["labelled"] = len(labelled)
+        if not labelled and number:  # what was learnt before stays
+            return counts, state
         if not labelled:
             raise DataError(
                 "multiagent_finetuning: on no dev question does a majority of members agree, so"
@@ -122,7 +124,11 @@ class MultiagentFinetuning(Method[State]):
             )
         made: State = {**state, "generators": [], "critics": []}
         for member in range(len(pool)):
-            rows = [_row(d, 0, member) for d, right in labelled if right[0][member]]
+            rows = [
+                _row(d, 0, member)
+                for d, right in labelled
+                if right[0][member] and _whole(d, 0, member)
+            ]
             made["generators"].append(
                 self._train(pool, generators[member], rows, member, state["generators"][member])
             )
@@ -137,9 +143,10 @@ class MultiagentFinetuning(Method[State]):
     def _right(self, dev: Dev, debate: _Debate) -> list[list[bool]] | None:
         """Per round and member whether the answer agrees with the label; None without a label."""
         if self.labels == "gold":
-            ids = [debate.query.id] * len(debate.rounds[0])
+            name = debate.query.id
             return [
-                [s >= 0.5 for s in dev.score(ids, [g.text for g in own])] for own in debate.rounds
+                [s >= 0.5 for s in dev.score_alone(name, [g.text for g in own])]
+                for own in debate.rounds
             ]
         last = votes.read(debate.rounds[-1], debate.query)
         groups = sorted(cluster(last), key=len, reverse=True)
@@ -160,13 +167,17 @@ class MultiagentFinetuning(Method[State]):
         corrected: list[dict[str, Json]] = []
         kept: list[dict[str, Json]] = []
         for debate, right in labelled:
-            if right[-1][member]:
+            if right[-1][member] and _whole(debate, len(debate.rounds) - 1, member):
                 rows = kept if right[0][member] else corrected
                 rows.append(_row(debate, len(debate.rounds) - 1, member))
         dice = random.Random(seed)
         dice.shuffle(corrected)
         dice.shuffle(kept)
-        if corrected and kept and 0 < self.w < 1:
+        if self.w == 1 and corrected:
+            kept = []
+        elif self.w == 0 and kept:
+            corrected = []
+        elif corrected and kept:
             total = min(len(corrected) / self.w, len(kept) / (1 - self.w))
             corrected = corrected[: max(1, round(total * self.w))]
             kept = kept[: max(1, round(total * (1 - self.w)))]
@@ -236,6 +247,11 @@ class MultiagentFinetuning(Method[State]):
 def _agrees(label: Answer, answer: Answer) -> bool:
     """Whether an answer is the label's."""
     return any(len(group) == 2 for group in cluster([label, answer]))
+
+
+def _whole(debate: _Debate, number: int, member: int) -> bool:
+    """Whether an answer ended by itself: one that was cut off teaches to break off."""
+    return debate.rounds[number][member].stop != "length"
 
 
 def _row(debate: _Debate, number: int, member: int) -> dict[str, Json]:

@@ -92,6 +92,8 @@ class Sparta(Method[State]):
             self._answer(agents, fought, number)
             missing = self._judge(agents, learning, fought)
             rows = _preferences(fought, ratings)
+            if not rows and number > 1:  # what was learnt before stays
+                break
             if not rows:
                 raise DataError(
                     f"sparta: in iteration {number} no duel has a winner, so there is nothing to"
@@ -141,7 +143,7 @@ class Sparta(Method[State]):
         """Fills in the verdicts; how many could not be read."""
         if self.judge == "gold":
             for duel in fought:
-                one, other = dev.score([duel.query.id] * 2, duel.texts)
+                one, other = dev.score_alone(duel.query.id, duel.texts)
                 duel.votes = {-1: 0.5 + (one > other) / 2 - (one < other) / 2}
             return 0
         missing = 0

@@ -21,8 +21,8 @@ class Structure(Discussion):
     """Members sit in a graph; round by round each revises its answer given its neighbours' last
     answers.
 
-    The best member on dev takes the place that reaches all others soonest: the end of a chain, the
-    hub of a star or wheel, the root of a tree. The last round is decided by vote, by a summary, or
+    The best member on dev takes the hub of a star or wheel, the root of a tree, the end of a chain
+    (to which all answers travel). The last round is decided by vote, by a summary, or
     (`final: hub`) by that member's answer.
     """
 
