@@ -191,13 +191,15 @@ def with_material(
     spare: Spare | None = None,
     question: str | None = None,
     line: str | None = None,
+    strict: bool = False,
 ) -> Prompt:
     """The question, the material, the instruction, and the answer-format line last.
 
     `question` stands for the question with its options, `line` for the answer-format line. Where
     the prompt would leave the context (`spare` below 0) the texts are shortened, each to the same
-    number of characters, never the question or the instruction; PromptTooLongError if that cannot
-    be enough.
+    number of characters, never the question or the instruction. If that cannot be enough the
+    query's plain prompt stands for all, so that one long question does not end a run;
+    PromptTooLongError where that does not fit either, or at once with `strict`.
     """
     last = query.format_line if line is None else line
     body = (query.body or query.text) if question is None else question
@@ -212,6 +214,8 @@ def with_material(
         return build(longest)
     low, high = 0, longest
     if spare(build(low)) < 0:
+        if not strict and spare(query.prompt) >= 0:
+            return query.prompt
         raise PromptTooLongError(
             f"query '{query.id}': the question and instruction alone do not fit the context with"
             " room for the answer; lower sampling.max_tokens or use a model with a longer context"
@@ -302,12 +306,13 @@ def next_action(
     actions: Mapping[str, str],
     *,
     spare: Spare | None = None,
+    strict: bool = False,
 ) -> Prompt:
     """Asks for the letter of the next action, given what stands on the board."""
     names = LETTERS[: len(actions)]
     lines = "\n".join(f"{n}) {text}" for n, text in zip(names, actions.values(), strict=True))
     instruction = NEXT_ACTION.format(actions=lines, labels=", ".join(names))
-    return with_material(query, board, instruction, spare=spare, line="")
+    return with_material(query, board, instruction, spare=spare, line="", strict=strict)
 
 
 def rank(query: Query, texts: Sequence[str], *, spare: Spare | None = None) -> Prompt:

@@ -58,16 +58,16 @@ class _Board:
     """Choices of an action that could not be read; nothing was written for them."""
     iterations: int = 0
 
-    def shown(self, build: Callable[[Sequence[prompts.Material]], Prompt]) -> Prompt:
+    def shown(self, build: Callable[..., Prompt]) -> Prompt:
         """The prompt that `build` makes of the board; where even shortened entries do not fit the
         context the oldest are left out, and the board says how many.
         """
         for left_out in range(len(self.entries)):
             try:
-                return build(self._material(left_out))
+                return build(self._material(left_out), strict=True)
             except PromptTooLongError:
                 continue
-        return build([])
+        return build([], strict=False)
 
     def _material(self, left_out: int) -> list[prompts.Material]:
         """The entries, oldest first, by number and action."""
