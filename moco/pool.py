@@ -287,6 +287,11 @@ class Dev:
         scores = self.scorer.score(asked, predictions, self.roles)
         return [s.value for s in self.counting.spread(asked, scores)]
 
+    def mean(self, texts: Sequence[str]) -> float:
+        """Mean score of texts that answer all dev questions, in order; 0 without any."""
+        values = self.score([q.id for q in self.queries], texts)
+        return sum(values) / max(len(values), 1)
+
     def score_alone(self, query_id: str, texts: Sequence[str]) -> list[float]:
         """Scores of several texts as answers to one dev question, each by itself, also where the
         task reports whole groups of questions; what cannot be graded is worth 0.

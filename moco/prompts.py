@@ -189,20 +189,19 @@ def with_material(
     instruction: str,
     *,
     spare: Spare | None = None,
-    question: str | None = None,
     line: str | None = None,
     strict: bool = False,
 ) -> Prompt:
     """The question, the material, the instruction, and the answer-format line last.
 
-    `question` stands for the question with its options, `line` for the answer-format line. Where
-    the prompt would leave the context (`spare` below 0) the texts are shortened, each to the same
-    number of characters, never the question or the instruction. If that cannot be enough the
-    query's plain prompt stands for all, so that one long question does not end a run;
+    `line` stands for the answer-format line. Where the prompt would leave the context (`spare`
+    below 0) the texts are shortened, each to the same number of characters, never the question or
+    the instruction. If that cannot be enough the query's plain prompt stands for all, so that one
+    long question does not end a run;
     PromptTooLongError where that does not fit either, or at once with `strict`.
     """
     last = query.format_line if line is None else line
-    body = (query.body or query.text) if question is None else question
+    body = query.body or query.text
 
     def build(limit: int) -> Prompt:
         shown = [part.shown(limit) for part in material]

@@ -180,10 +180,8 @@ def dev_best(pool: Pool, dev: Dev) -> tuple[str, dict[str, float]]:
         return pool.names[0], {}
     answers = pool.ask_all(dev.queries)
     scores: dict[str, float] = {}
-    ids = [q.id for q in dev.queries]
     for name, given in zip(pool.names, answers, strict=True):
-        values = dev.score(ids, [g.text for g in given])
-        scores[name] = sum(values) / len(values)
+        scores[name] = dev.mean([g.text for g in given])
     return max(scores, key=lambda name: scores[name]), scores
 
 

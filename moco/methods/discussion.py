@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, TypedDict
 
 from pydantic import Field
@@ -80,14 +80,13 @@ class Discussion(Method[Standing]):
         """The member that is best on dev breaks ties, and summarises unless the role aggregator is
         given.
         """
-        best, scores = dev_best(pool, dev)
-        return {"best": best, "scores": scores}
+        return standing(pool, dev)
 
     def predict(
         self, pool: Pool, queries: Sequence[Query], state: Standing | None
     ) -> list[Prediction]:
         """First answers, rounds of revision, then the decision."""
-        known = state or {"best": pool.names[0], "scores": {}}
+        known = state or unknown(pool)
         first = pool.ask_all(queries)
         talks = [Talk(q, [[own[i] for own in first]]) for i, q in enumerate(queries)]
         for number in range(1, self.round):
@@ -116,6 +115,23 @@ class Discussion(Method[Standing]):
         return [decided[t.query.id] for t in talks]
 
 
+def standing(pool: Pool, dev: Dev) -> Standing:
+    """The members by their own dev answers."""
+    best, scores = dev_best(pool, dev)
+    return {"best": best, "scores": scores}
+
+
+def unknown(pool: Pool) -> Standing:
+    """Of members that dev says nothing of: the first stands in for the best."""
+    return {"best": pool.names[0], "scores": {}}
+
+
+def with_room(pool: Pool, tokens: int | None) -> Pool:
+    """The pool whose answers have so much room; None = the run's own."""
+    own = pool.context.sampling
+    return pool if tokens is None else pool.with_(sampling=replace(own, max_tokens=tokens))
+
+
 def ask_members(
     pool: Pool, asked: Sequence[tuple[int, str, Prompt]], stage: str
 ) -> list[Generation]:
@@ -129,28 +145,19 @@ def ask_members(
 
 def _vote(pool: Pool, talk: Talk, state: Standing, *, or_medoid: bool) -> Prediction | None:
     last = talk.rounds[-1]
-    groups = votes.winners(talk.query, votes.read(last, talk.query), [1.0] * len(last))
-    if not groups and talk.settled:  # open answers that are all equal
-        groups = [list(range(len(last)))]
-    if not groups:
-        return _medoid(pool, talk) if or_medoid else None
     scores = [state["scores"].get(name, 0.0) for name in pool.names]
-    group = votes.strongest(groups, scores)
-    chosen = votes.speaker(group, scores)
-    by = tuple(pool.names[i] for i in group)
+    group, chosen = votes.elect(talk.query, last, scores)
+    if not group and talk.settled:  # open answers that are all equal
+        group = list(range(len(last)))
+        chosen = votes.speaker(group, scores)
+    if not group and not or_medoid:
+        return None
+    by = tuple(pool.names[i] for i in group or [chosen])
     notes: dict[str, Json] = {
-        **talk.notes, "rounds": len(talk.rounds), "votes": len(group), "decided": "vote",
+        **talk.notes, "rounds": len(talk.rounds), "votes": len(group),
+        "decided": "vote" if group else "medoid",
     }  # fmt: skip
     return Prediction(talk.query.id, last[chosen].text, by, last[chosen].stop, notes)
-
-
-def _medoid(pool: Pool, talk: Talk) -> Prediction:
-    last = talk.rounds[-1]
-    chosen = votes.medoid([g.text for g in last])
-    notes = {**talk.notes, "rounds": len(talk.rounds), "votes": 0, "decided": "medoid"}
-    return Prediction(
-        talk.query.id, last[chosen].text, (pool.names[chosen],), last[chosen].stop, notes
-    )
 
 
 def summaries(pool: Pool, talks: Sequence[Talk], state: Standing) -> list[Prediction]:

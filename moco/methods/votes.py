@@ -39,6 +39,19 @@ def speaker(group: Sequence[int], scores: Sequence[float]) -> int:
     return max(group, key=lambda i: scores[i])
 
 
+def elect(
+    query: Query, given: Sequence[Generation], scores: Sequence[float]
+) -> tuple[list[int], int]:
+    """(the winning cluster of equal votes, its voter of the best score); ties go to the cluster
+    with the better voter. Where nothing is elected, no cluster and the text most like the others.
+    """
+    groups = winners(query, read(given, query), [1.0] * len(given))
+    if not groups:
+        return [], medoid([g.text for g in given])
+    group = strongest(groups, scores)
+    return group, speaker(group, scores)
+
+
 def plurality(samples: Sequence[Generation], query: Query) -> tuple[int, int]:
     """(the earliest sample of the largest cluster, its size) of equal votes; where nobody answered,
     and of open answers, the text most like the others and 0.

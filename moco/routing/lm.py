@@ -9,7 +9,7 @@ certain choice is worth, and whether the router is to be followed at all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 
@@ -25,21 +25,6 @@ from moco.routing.residuals import careful, contrasts, evidence
 from moco.routing.table import DevTable
 from moco.train.base import Recipe
 from moco.types import Json, Query
-
-
-class Learnt(TypedDict):
-    """What a state holds of the router."""
-
-    model: dict[str, Json]
-    """Reference to the adapter and its base."""
-    lines: list[str]
-    means: list[float]
-    slope: float
-    """Score that a member gains by the whole probability of the router."""
-    gap: list[float]
-    """Standard error of each member's difference to the best."""
-    caution: float | None
-    """Standard errors that a gain has to exceed; None = no gain is enough."""
 
 
 def base(pool: Pool, means: Mapping[str, float]) -> Model:
@@ -66,7 +51,12 @@ def base(pool: Pool, means: Mapping[str, float]) -> Model:
 def learn(
     pool: Pool, table: DevTable, router: Model, recipe: Recipe, vectors_QE: np.ndarray, seed: int
 ) -> dict[str, Json]:
-    """The trained router as a state holds it; `vectors_QE` only say which questions are alike."""
+    """The trained router as a state holds it; `vectors_QE` only say which questions are alike.
+
+    `model`: reference to the adapter and its base; `slope`: score that a member gains by the whole
+    probability of the router; `gap`: standard error of each member's difference to the best;
+    `caution`: standard errors that a gain has to exceed, None = no gain is enough.
+    """
     lines = lines_of(pool, table, scores=False)
     means = [float(x) for x in table.means]
     held_Q = np.zeros(len(table.queries), dtype=bool)

@@ -39,6 +39,25 @@ class Pso:
     high: float = np.inf
     """Box that positions are clipped to."""
 
+    def velocities(
+        self,
+        x_ND: np.ndarray,
+        v_ND: np.ndarray,
+        places: tuple[np.ndarray, np.ndarray, np.ndarray],
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """The particles' next velocities from their positions and velocities, each one's own best
+        place, the best of all and the worst of all.
+        """
+        own_ND, best_D, worst_D = places
+        pulls_4N = np.asarray([self.inertia, self.cognitive, self.social, self.repel])[:, None]
+        shape = (4, len(x_ND))
+        drawn_4N = rng.random(shape) if self.weight_randomness else np.ones(shape)
+        a, b, c, d = (pulls_4N * drawn_4N)[:, :, None]
+        steps = b * (own_ND - x_ND) + c * (best_D - x_ND) + d * (x_ND - worst_D)
+        found: np.ndarray = (a * v_ND + steps) / np.maximum(a + b + c + d, 1e-12)
+        return found
+
 
 @dataclass(slots=True)
 class Found:
@@ -73,7 +92,7 @@ def maximise(
     key = key or (lambda row: np.round(row, 12).tobytes())
     rng = np.random.default_rng(seed)
     x_ND = np.clip(np.asarray(start_ND, dtype=float), how.low, how.high)
-    v_ND = _velocities(x_ND, how.start, rng)
+    v_ND = _started(x_ND, how.start, rng)
     own_N, own_ND = np.full(len(x_ND), -np.inf), x_ND.copy()
     flat_N = np.zeros(len(x_ND), dtype=int)
     found = Found(x_ND[0].copy(), -np.inf)
@@ -95,18 +114,13 @@ def maximise(
             break
         tired_N = flat_N >= how.restart_patience
         x_ND[tired_N], v_ND[tired_N], flat_N[tired_N] = own_ND[tired_N], 0.0, 0
-        pulls_4N = np.asarray([how.inertia, how.cognitive, how.social, how.repel])[:, None]
-        drawn_4N = rng.random((4, len(x_ND))) if how.weight_randomness else np.ones((4, len(x_ND)))
-        a, b, c, d = (pulls_4N * drawn_4N)[:, :, None]
-        total = np.maximum(a + b + c + d, 1e-12)
-        steps = b * (own_ND - x_ND) + c * (found.point - x_ND) + d * (x_ND - worst_D)
-        v_ND = (a * v_ND + steps) / total
+        v_ND = how.velocities(x_ND, v_ND, (own_ND, found.point, worst_D), rng)
         x_ND = np.clip(x_ND + step * v_ND, how.low, how.high)
         step = max(step * how.step_length_factor, how.minimum_step_length)
     return found
 
 
-def _velocities(x_ND: np.ndarray, start: str, rng: np.random.Generator) -> np.ndarray:
+def _started(x_ND: np.ndarray, start: str, rng: np.random.Generator) -> np.ndarray:
     if start == "random":
         return rng.uniform(-1, 1, x_ND.shape)
     if start == "rest" or len(x_ND) < 2:

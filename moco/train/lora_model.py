@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from moco.train.recipe import LoraRecipe
 
 LOG = logging.getLogger("moco")
+LOG_FILE = "training.json"
+"""Beside a trained adapter: losses by step, the best step, how many rows were learnt from, on what.
+"""
 
 
 def trl() -> Any:
@@ -84,7 +87,7 @@ def check_lineage(spec: ModelSpec) -> None:
 
 
 def _lineage_of(adapter: Path) -> dict[str, Json]:
-    path = adapter / "training.json"
+    path = adapter / LOG_FILE
     if not path.is_file():
         return {}
     found: dict[str, Json] = json.loads(path.read_text(encoding="utf-8"))

@@ -20,8 +20,6 @@ from moco.train import lora_model
 from moco.train.rows import Trainable
 from moco.types import Json
 
-LOG_FILE = "training.json"
-"""Beside the adapter: losses by step, the best step, how many rows were learnt from, on what."""
 MOST_STEPS_BETWEEN = 200
 """A validation and a checkpoint come at least so often."""
 RowT = TypeVar("RowT", bound=Trainable)
@@ -34,8 +32,6 @@ class LoraRecipe:
     name: ClassVar[str]
     version: ClassVar[int] = 1
     """Raised when the same data and settings would give another adapter."""
-    metric: ClassVar[str] = "eval_loss"
-    """What the best checkpoint is chosen by; less is better."""
 
     epochs: int = 3
     """Passes over the data at most; the best checkpoint by validation loss is kept."""
@@ -102,7 +98,7 @@ class LoraRecipe:
             trainer.train(resume_from_checkpoint=lora_model.last_checkpoint(scratch))
         lora_model.save(trainer.model, spec, folder)
         log = {**_log(trainer, len(learnt), len(held)), **lora_model.lineage(spec)}
-        (folder / LOG_FILE).write_text(json.dumps(log, indent=1), encoding="utf-8")
+        (folder / lora_model.LOG_FILE).write_text(json.dumps(log, indent=1), encoding="utf-8")
         shutil.rmtree(scratch, ignore_errors=True)
 
     def split(self, rows: Sequence[RowT]) -> tuple[list[RowT], list[RowT]]:
@@ -137,7 +133,7 @@ class LoraRecipe:
             "eval_strategy": "steps" if held else "no",
             "eval_steps": every if held else None,
             "load_best_model_at_end": held,
-            "metric_for_best_model": self.metric if held else None,
+            "metric_for_best_model": "eval_loss" if held else None,
             "greater_is_better": False if held else None,
             "max_length": None,
         }

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from moco.scorers.base import Scorer
+from moco.train.rows import written
 from moco.types import Json, Prediction, Prompt, Query, Sample
 
 
@@ -51,11 +52,10 @@ def lesson_of(sample: Sample, prompt: Prompt | None = None) -> dict[str, Json]:
     the question, its answers, and the data set's other members.
     """
     asked = sample.query.prompt if prompt is None else prompt
-    shown: Json = asked if isinstance(asked, str) else [[m.role, m.content] for m in asked]
     own = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(sample.query).items()}
     question = {**own, "prompt": sample.query.text}
     return {
-        "prompt": shown,
+        "prompt": written(asked),
         "query": question,
         "target": list(sample.target),
         "meta": dict(sample.meta),

@@ -60,6 +60,11 @@ def prompt_of(value: Json) -> Prompt:
     return value if isinstance(value, str) else tuple(Message(role, text) for role, text in value)
 
 
+def written(prompt: Prompt) -> Json:
+    """A prompt as JSON, from which `prompt_of` makes it again."""
+    return prompt if isinstance(prompt, str) else [[m.role, m.content] for m in prompt]
+
+
 def rows_of(spec: ModelSpec, data: Sequence[Mapping[str, Json]], max_length: int) -> list[Row]:
     """The rows of `{"prompt": …, "completion": …}`, at most `max_length` tokens each (0 = the
     model's context); `"held": true` keeps one for validation.

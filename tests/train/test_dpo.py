@@ -16,7 +16,7 @@ from moco.members import with_adapter
 from moco.model import Model
 from moco.pool import Pool
 from moco.train.dpo import Dpo
-from moco.train.recipe import LOG_FILE
+from moco.train.lora_model import LOG_FILE
 from moco.train.rows import preferred_of
 
 BASE = "zoo://mini/base"

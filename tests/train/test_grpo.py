@@ -20,7 +20,7 @@ from moco.registry import load
 from moco.scorers.choice import Choice
 from moco.train import grpo
 from moco.train.grpo import Grpo
-from moco.train.recipe import LOG_FILE
+from moco.train.lora_model import LOG_FILE
 from moco.train.rewards import TaskReward, lesson_of
 from moco.train.rows import asked_of
 from moco.types import Sample, Sampling

@@ -15,7 +15,7 @@ from moco.engine import keys
 from moco.errors import DataError, PromptTooLongError
 from moco.pool import Pool
 from moco.train.base import artifact
-from moco.train.recipe import LOG_FILE
+from moco.train.lora_model import LOG_FILE
 from moco.train.rows import prompt_of, rows_of
 from moco.train.sft import Sft
 from moco.types import Message, Query, Sampling

@@ -135,8 +135,7 @@ class Nudging(JointMethod[State]):
     def _score(self, pool: Pool, dev: Dev, base: str, nudging: str, gamma: float) -> float:
         state: State = {"gamma": gamma, "base": base, "nudging": nudging, "trials": []}
         found = self.predict(pool, dev.queries, state)
-        values = dev.score([p.query_id for p in found], [p.text for p in found])
-        return sum(values) / len(values)
+        return dev.mean([p.text for p in found])
 
     def predict(
         self, pool: Pool, queries: Sequence[Query], state: State | None

@@ -183,13 +183,11 @@ class Agglm(Method[State]):
 
     def _best(self, pool: Pool, dev: Dev, state: State) -> str:
         """What scores best on the held-out part; the simpler on ties."""
-        ids = [q.id for q in dev.queries]
         kinds = ["vote", "untrained", *(["trained"] if state["model"] else [])]
         compared = {}
         for kind in kinds:
             written = self.predict(pool, dev.queries, {**state, "use": kind})
-            values = dev.score(ids, [p.text for p in written])
-            compared[kind] = round(sum(values) / len(values), 9)
+            compared[kind] = round(dev.mean([p.text for p in written]), 9)
         state["training"]["compared"] = compared
         return max(kinds, key=lambda kind: compared[kind])
 
@@ -224,10 +222,8 @@ class Agglm(Method[State]):
 
 def _voted(pool: Pool, query: Query, given: Sequence[Generation], state: State) -> Prediction:
     scores = [state["scores"].get(name, 0.0) for name in pool.names]
-    groups = votes.winners(query, votes.read(given, query), [1.0] * len(given))
-    group = votes.strongest(groups, scores) if groups else [votes.medoid([g.text for g in given])]
-    chosen = votes.speaker(group, scores)
-    by = tuple(pool.names[i] for i in group)
+    group, chosen = votes.elect(query, given, scores)
+    by = tuple(pool.names[i] for i in group or [chosen])
     return Prediction(query.id, given[chosen].text, by, given[chosen].stop, {"used": "vote"})
 
 

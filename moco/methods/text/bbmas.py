@@ -13,8 +13,8 @@ from moco import prompts
 from moco.access import Access, ModelFacts, Problem, Requires
 from moco.errors import PromptTooLongError
 from moco.methods import votes
-from moco.methods.base import Level, Method, dev_best
-from moco.methods.discussion import Standing, ask_members
+from moco.methods.base import Level, Method
+from moco.methods.discussion import Standing, ask_members, standing, unknown
 from moco.pool import Dev, Pool
 from moco.types import Generation, Json, Prediction, Prompt, Query, Sampling
 
@@ -111,14 +111,13 @@ class Bbmas(Method[Standing]):
 
     def fit(self, pool: Pool, dev: Dev) -> Standing:
         """Who wins ties."""
-        best, scores = dev_best(pool, dev)
-        return {"best": best, "scores": scores}
+        return standing(pool, dev)
 
     def predict(
         self, pool: Pool, queries: Sequence[Query], state: Standing | None
     ) -> list[Prediction]:
         """Iterations on all boards that are still open, then the votes."""
-        known = state or {"best": pool.names[0], "scores": {}}
+        known = state or unknown(pool)
         agents = range(len(pool))
         boards = [_Board(q, idle=dict.fromkeys(agents, 0)) for q in queries]
         open_ = list(boards)
@@ -196,12 +195,7 @@ def _decided(pool: Pool, board: _Board, state: Standing) -> Prediction:
     agents = sorted(board.finals)
     finals = [board.finals[i] for i in agents]
     scores = [state["scores"].get(pool.names[i], 0.0) for i in agents]
-    groups = votes.winners(board.query, votes.read(finals, board.query), [1.0] * len(finals))
-    if groups:
-        group = votes.strongest(groups, scores)
-        chosen = votes.speaker(group, scores)
-    else:
-        group, chosen = [], votes.medoid([g.text for g in finals])
+    group, chosen = votes.elect(board.query, finals, scores)
     notes: dict[str, Json] = {
         "iterations": board.iterations,
         "actions": [[pool.names[e.agent], e.action] for e in board.entries],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -12,8 +11,8 @@ from pydantic import Field
 from moco import prompts
 from moco.access import Access, Requires, RoleNeed
 from moco.methods import votes
-from moco.methods.base import Level, Method, dev_best
-from moco.methods.discussion import Standing, ask_members
+from moco.methods.base import Level, Method
+from moco.methods.discussion import Standing, ask_members, standing, unknown, with_room
 from moco.pool import Dev, Model, Pool
 from moco.types import Generation, Json, Prediction, Query
 
@@ -50,14 +49,13 @@ class Council(Method[Standing]):
 
     def fit(self, pool: Pool, dev: Dev) -> Standing:
         """The chairman, and who wins ties."""
-        best, scores = dev_best(pool, dev)
-        return {"best": best, "scores": scores}
+        return standing(pool, dev)
 
     def predict(
         self, pool: Pool, queries: Sequence[Query], state: Standing | None
     ) -> list[Prediction]:
         """Answers, rankings, the chairman's word."""
-        known = state or {"best": pool.names[0], "scores": {}}
+        known = state or unknown(pool)
         first = pool.ask_all(queries)
         answers = [[own[i] for own in first] for i in range(len(queries))]
         found: dict[int, Prediction] = {}
@@ -77,7 +75,7 @@ class Council(Method[Standing]):
         self, pool: Pool, queries: Sequence[Query], answers: Sequence[Sequence[Generation]]
     ) -> list[tuple[list[float | None], dict[str, Json]]]:
         """For each question the mean rank of each member's answer, and notes."""
-        n, asking = len(pool), _with_room(pool, self.rank_tokens)
+        n, asking = len(pool), with_room(pool, self.rank_tokens)
         spare = asking.spare()
         orders = [
             [pool.shuffled(query, n, f"rank {judge}") for judge in range(n)] for query in queries
@@ -113,12 +111,12 @@ class Council(Method[Standing]):
     ) -> Prediction:
         """The answer of the best mean rank; ties and no ranks: of the best member on dev."""
 
-        def standing(i: int) -> tuple[float, float, int]:
+        def place(i: int) -> tuple[float, float, int]:
             rank = ranks[i] if ranks else None
             score = state["scores"].get(pool.names[i], 0.0)
             return (len(answers) if rank is None else rank, -score, i)
 
-        chosen = min(range(len(answers)), key=standing)
+        chosen = min(range(len(answers)), key=place)
         taken = answers[chosen]
         return Prediction(query.id, taken.text, (pool.names[chosen],), taken.stop, dict(notes))
 
@@ -143,11 +141,6 @@ class Council(Method[Standing]):
             i: Prediction(queries[i].id, g.text, (chairman.name,), g.stop, notes)
             for i, g, (_, notes) in zip(open_, written, ranked, strict=True)
         }
-
-
-def _with_room(pool: Pool, tokens: int | None) -> Pool:
-    own = pool.context.sampling
-    return pool if tokens is None else pool.with_(sampling=replace(own, max_tokens=tokens))
 
 
 def ranking(text: str, count: int) -> list[int] | None:

@@ -200,11 +200,7 @@ class HeterogeneousSwarms(Method[State]):
                 mixtures = [_weights(names, row) for row in x_NN]
                 kept = {**state, "graph": assigned.to_json(), "mixtures": mixtures}
                 kept_score = score
-            drawn = rng.random((4, n)) if how.weight_randomness else np.ones((4, n))
-            pulls = np.asarray([how.inertia, how.cognitive, how.social, how.repel])[:, None]
-            a, b, c, d = (pulls * drawn)[:, :, None]
-            moves = b * (own_NN - x_NN) + c * (best_N - x_NN) + d * (x_NN - worst_N)
-            v_NN = (a * v_NN + moves) / np.maximum(a + b + c + d, 1e-12)
+            v_NN = how.velocities(x_NN, v_NN, (own_NN, best_N, worst_N), rng)
             x_NN = x_NN + step * v_NN
             step = max(step * how.step_length_factor, how.minimum_step_length)
         kept["search"] = {**kept["search"], "chosen_with_weights": kept_score}
@@ -232,9 +228,8 @@ def _key(graph: Graph) -> Hashable:
 
 def _scores(pool: Pool, tried: Sequence[Graph], dev: Dev) -> list[float]:
     """Mean dev score of each graph."""
-    ids = [q.id for q in dev.queries]
     found = graphs.run(pool, tried, dev.queries)
-    return [sum(dev.score(ids, [g.text for g in own])) / max(len(ids), 1) for own in found]
+    return [dev.mean([g.text for g in own]) for own in found]
 
 
 def _weights(names: Sequence[str], row: np.ndarray) -> dict[str, float]:

@@ -14,7 +14,7 @@ from moco.access import Access, Requires, RoleNeed
 from moco.choosing import Ballot
 from moco.methods import votes
 from moco.methods.base import Level, Method, dev_best
-from moco.methods.discussion import ask_members
+from moco.methods.discussion import ask_members, with_room
 from moco.pool import Dev, Model, Pool
 from moco.routing.asking import lines_of
 from moco.routing.table import EMBEDDER, observe, unit
@@ -153,12 +153,10 @@ class KnowledgeCard(Method[State]):
         self, pool: Pool, queries: Sequence[Query], asked: Sequence[Sequence[int]]
     ) -> list[list[str]]:
         """What the asked members write, in pool order, less what is not like the question."""
-        own = pool.context.sampling
-        sampling = own if self.note_tokens is None else replace(own, max_tokens=self.note_tokens)
         rows = [
             (m, q.id, prompts.know(q)) for q, who in zip(queries, asked, strict=True) for m in who
         ]
-        given = iter(ask_members(pool.with_(sampling=sampling), rows, "knowledge"))
+        given = iter(ask_members(with_room(pool, self.note_tokens), rows, "knowledge"))
         notes = [[next(given).text for _ in who] for who in asked]
         if EMBEDDER not in pool.roles or not self.top_k or self.mode == "top_down":
             return notes

@@ -64,8 +64,7 @@ class Moa(Discussion):
         scores = {}
         for name in pool.names:
             written = summaries(pool, talks, {**standing, "best": name})
-            values = dev.score([q.id for q in queries], [p.text for p in written])
-            scores[name] = sum(values) / len(values)
+            scores[name] = dev.mean([p.text for p in written])
         best = max(scores, key=lambda name: (scores[name], standing["scores"][name]))
         return {"best": best, "scores": standing["scores"]}
 

@@ -18,6 +18,7 @@ from moco.methods import votes
 from moco.methods.base import Level, Method, dev_best
 from moco.methods.discussion import ask_members
 from moco.pool import Dev, Model, Pool
+from moco.train.rows import written
 from moco.train.sft import Sft
 from moco.types import Generation, Json, Prediction, Prompt, Query
 
@@ -103,8 +104,7 @@ class MultiagentFinetuning(Method[State]):
 
     def _score(self, pool: Pool, dev: Dev, state: State) -> float:
         found = self.predict(pool, dev.queries, state)
-        values = dev.score([q.id for q in dev.queries], [p.text for p in found])
-        return round(sum(values) / max(len(values), 1), 9)
+        return round(dev.mean([p.text for p in found]), 9)
 
     def _tuned(
         self, pool: Pool, dev: Dev, state: State, number: int
@@ -255,9 +255,8 @@ def _whole(debate: _Debate, number: int, member: int) -> bool:
 
 
 def _row(debate: _Debate, number: int, member: int) -> dict[str, Json]:
-    asked = debate.asked[number][member]
-    shown: Json = asked if isinstance(asked, str) else [[m.role, m.content] for m in asked]
-    return {"prompt": shown, "completion": debate.rounds[number][member].text}
+    prompt = written(debate.asked[number][member])
+    return {"prompt": prompt, "completion": debate.rounds[number][member].text}
 
 
 def _agents(pool: Pool, refs: Sequence[Ref | None]) -> list[Model]:

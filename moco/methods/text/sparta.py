@@ -17,6 +17,7 @@ from moco.methods.base import Level, Method
 from moco.methods.duels import Duel, SpartaRule, matched, strengths
 from moco.pool import Dev, Model, Pool
 from moco.train.dpo import Dpo
+from moco.train.rows import written
 from moco.types import Json, Prediction, Prompt, Query, Request
 
 Ref = dict[str, Json]
@@ -179,11 +180,8 @@ class Sparta(Method[State]):
     ) -> State:
         """The version of the best score on held-out dev; the earlier on ties."""
         models = _agents(pool, [ref for _, _, ref in versions], [m for m, _, _ in versions])
-        ids = [q.id for q in dev.queries]
-        scores = []
-        for given in models.ask_all(dev.queries):
-            values = dev.score(ids, [g.text for g in given])
-            scores.append(round(sum(values) / max(len(values), 1), 9))
+        answers = models.ask_all(dev.queries)
+        scores = [round(dev.mean([g.text for g in given]), 9) for given in answers]
         best = max(range(len(versions)), key=lambda v: (scores[v], -v))
         compared: list[list[Json]] = [
             [pool.names[m], number, score]
@@ -232,7 +230,6 @@ def _preferences(fought: Sequence[Duel], ratings: Sequence[float]) -> list[dict[
         if balance == 0 or duel.texts[0] == duel.texts[1]:
             continue
         first, second = duel.texts if balance > 0 else duel.texts[::-1]
-        asked = duel.query.prompt
-        shown: Json = asked if isinstance(asked, str) else [[m.role, m.content] for m in asked]
-        rows.append({"prompt": shown, "chosen": first, "rejected": second})
+        prompt = written(duel.query.prompt)
+        rows.append({"prompt": prompt, "chosen": first, "rejected": second})
     return rows

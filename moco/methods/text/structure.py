@@ -10,7 +10,7 @@ from pydantic import Field
 from moco import prompts
 from moco.access import ModelFacts, Problem
 from moco.methods.base import Level
-from moco.methods.discussion import Discussion, Standing, Talk, ask_members
+from moco.methods.discussion import Discussion, Standing, Talk, ask_members, unknown
 from moco.pool import Pool
 from moco.types import Json, Prediction, Query, Sampling
 
@@ -77,7 +77,7 @@ class Structure(Discussion):
         self, pool: Pool, queries: Sequence[Query], state: Standing | None
     ) -> list[Prediction]:
         """The discussion with the best member at the hub."""
-        known = state or {"best": pool.names[0], "scores": {}}
+        known = state or unknown(pool)
         names = self._placed(pool, known)
         return super().predict(pool.of(names), queries, known)
 

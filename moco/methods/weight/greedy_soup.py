@@ -115,5 +115,4 @@ class GreedySoup(Method[State]):
         texts = self._soup(pool, members).ask(
             [q.prompt for q in queries], stage="dev soup", query_ids=ids
         )
-        values = dev.score(ids, [g.text for g in texts])
-        return sum(values) / len(values)
+        return dev.mean([g.text for g in texts])
