@@ -36,7 +36,13 @@ class Context:
     artifacts: Path | None = None
     """Where tensors of a state are kept; None = in the user's cache."""
 
-    def run(self, kind: Kind, calls: Sequence[Call], extra: Any = None) -> list[Any]:
+    def run(
+        self,
+        kind: Kind,
+        calls: Sequence[Call],
+        extra: Any = None,
+        serve: Callable[[Any], Any] | None = None,
+    ) -> list[Any]:
         """Run calls and return their results in order; listeners hear the stage `final` only."""
         final = bool(calls) and calls[0].stage == "final"
         job = Job(
@@ -46,6 +52,7 @@ class Context:
             meter=self.meter,
             listener=self.listener if final else None,
             cancelled=self.cancelled,
+            serve=serve,
         )
         if self.meter is not None and calls:
             self.meter.on_job(kind, calls)

@@ -26,7 +26,8 @@ from moco.types import Generation, Json, Prediction, Prompt, Query, Request, Sam
 if TYPE_CHECKING:
     from moco.methods.base import JointMethod
     from moco.scorers.base import Scorer
-    from moco.train.base import Recipe
+    from moco.train.base import Recipe, Rollouts
+    from moco.train.rewards import Reward
 
 __all__ = ["Context", "Dev", "Model", "Pool"]
 
@@ -188,15 +189,29 @@ class Pool(Sequence[Model]):
         return Model(spec, self.context)
 
     def train(
-        self, model: Model, data: Sequence[Mapping[str, Json]], recipe: Recipe, name: str = ""
+        self,
+        model: Model,
+        data: Sequence[Mapping[str, Json]],
+        recipe: Recipe,
+        name: str = "",
+        *,
+        reward: Reward | None = None,
     ) -> Model:
         """An adapter of the model, trained by the recipe on the data; the same training is done
-        once and found again later.
+        once and found again later. A recipe that learns from rollouts needs the `reward`.
         """
         from moco.members import with_adapter
 
-        call = keys.train_call(model.spec, list(data), recipe, self.context.seed)
-        folder = self.context.run("train", [call], extra=recipe)[0]
+        told = None if reward is None else reward.identity()
+        call = keys.train_call(model.spec, list(data), recipe, self.context.seed, told)
+
+        def serve(rollouts: Rollouts) -> Sequence[float | None]:
+            if reward is None:
+                raise ValueError(f"{call.shown['recipe']['name']}: give this training a reward")
+            places, texts = rollouts
+            return reward.score([data[place] for place in places], texts)
+
+        folder = self.context.run("train", [call], extra=recipe, serve=serve)[0]
         return Model(with_adapter(model.spec, Path(folder), name), self.context)
 
     def including(self, models: Sequence[Model]) -> Pool:

@@ -35,6 +35,10 @@ class Executor(Protocol):
         """Let a batch's rows leave as soon as they can."""
         ...
 
+    def reply(self, batch_id: int, ticket: str, answer: Any) -> None:
+        """Answer what a batch's training asked; an exception is raised there."""
+        ...
+
     def close(self) -> None:
         """Free the models."""
         ...
@@ -210,13 +214,25 @@ class Engine:
             if event.batch not in self._batches:
                 return
             job, calls = self._batches[event.batch]
-        if event.kind == "token":
+        if event.kind == "asked":
+            asked = (job, event.batch, *event.value)
+            threading.Thread(target=self._serve, args=asked, daemon=True).start()
+        elif event.kind == "token":
             if job.listener is not None:
                 job.listener(calls[event.index].query_id, event.value)
         elif event.kind == "failed":
             self._fail(calls if event.index < 0 else [calls[event.index]], event.value)
         else:
             self._finish(job.kind, calls[event.index], event.value)
+
+    def _serve(self, job: Job, batch_id: int, ticket: str, question: Any) -> None:
+        """Answer a training's question; the answer may take model calls of its own."""
+        assert job.serve is not None
+        try:
+            answer = job.serve(question)
+        except BaseException as error:  # noqa: BLE001 (whatever it is, the training raises it)
+            answer = error
+        self._executor.reply(batch_id, ticket, answer)
 
     def _finish(self, kind: Kind, call: Call, result: Any) -> None:
         data = codec.encode(kind, result)

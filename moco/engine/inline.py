@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from moco.engine.jobs import Batch, Emit, WorkerSettings
 from moco.engine.worker import Worker
 
@@ -19,6 +21,10 @@ class InlineExecutor:
     def cancel(self, batch_id: int) -> None:
         """Let a batch's rows leave as soon as they can."""
         self._worker.cancel(batch_id)
+
+    def reply(self, batch_id: int, ticket: str, answer: Any) -> None:
+        """Answer what a batch's training asked."""
+        self._worker.reply(ticket, answer)
 
     def close(self) -> None:
         """Free the models."""

@@ -78,6 +78,10 @@ class Job:
     listener: Callable[[str, str], None] | None = None
     """Called with (query id, new text) as tokens arrive."""
     cancelled: Callable[[], bool] | None = None
+    serve: Callable[[Any], Any] | None = None
+    """Train: answers what the training asks for while it waits, on this side, where models may be
+    asked.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +107,12 @@ class Batch:
 class Event:
     """Something a worker has to say."""
 
-    kind: Literal["done", "failed", "token", "loaded"]
+    kind: Literal["done", "failed", "token", "loaded", "asked"]
     batch: int = -1
     index: int = -1
     """Position in the batch; −1 with `failed` = the whole batch."""
     value: Any = None
+    """With `asked`: (ticket, question), to be replied to under that ticket."""
 
 
 Emit = Callable[[Event], None]

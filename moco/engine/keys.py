@@ -191,12 +191,19 @@ def joint_call(
 
 
 def train_call(
-    spec: ModelSpec, data: Sequence[Mapping[str, Json]], recipe: Recipe, seed: int
+    spec: ModelSpec,
+    data: Sequence[Mapping[str, Json]],
+    recipe: Recipe,
+    seed: int,
+    reward: Mapping[str, Json] | None = None,
 ) -> Call:
-    """A training: its key covers the model, the data, the recipe and the seed."""
+    """A training: its key covers the model, the data, the recipe, the seed, and the identity of
+    the reward, where there is one.
+    """
+    rewarded = {} if reward is None else {"reward": dict(reward)}
     identity = {
         "v": KEY_VERSION, "kind": "train", "model": spec.fingerprint, "data": digest(list(data)),
-        "recipe": dict(recipe.identity()), "seed": seed,
+        "recipe": {**recipe.identity(), **rewarded}, "seed": seed,
     }  # fmt: skip
     key = digest(identity)
     shown = {"recipe": identity["recipe"], "rows": len(data)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from typing import Any
 
 from moco import registry
 from moco.engine.engine import Executor, ExecutorFactory
@@ -43,6 +44,10 @@ class Lanes:
             lanes = list(self._hosted.values())
         for lane in lanes:
             lane.cancel(batch_id)
+
+    def reply(self, batch_id: int, ticket: str, answer: Any) -> None:
+        """Answer a training, which is always local."""
+        self._local.reply(batch_id, ticket, answer)
 
     def close(self) -> None:
         """End all lanes."""

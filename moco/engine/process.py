@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 from moco.engine.jobs import Batch, Emit, Event, WorkerSettings
 from moco.engine.worker import Worker
@@ -68,6 +69,13 @@ class ProcessExecutor:
             for child in self._children:
                 if batch_id in child.sent:
                     _put(child.pipe, ("cancel", batch_id))
+
+    def reply(self, batch_id: int, ticket: str, answer: Any) -> None:
+        """Answer what a batch's training asked; one that died meanwhile asks again."""
+        with self._lock:
+            for child in self._children:
+                if batch_id in child.sent:
+                    _put(child.pipe, ("reply", (ticket, _portable(answer))))
 
     def close(self) -> None:
         """End the workers."""
@@ -166,6 +174,8 @@ def _serve(pipe: Connection, settings: WorkerSettings) -> None:
             worker.submit(value)
         elif verb == "cancel":
             worker.cancel(value)
+        elif verb == "reply":
+            worker.reply(*value)
         else:
             worker.close()
             return

@@ -2,16 +2,18 @@
 
 Generation rows of later batches on the same base join the running one; a batch of another base
 waits. When weights would pass the memory limit, the least recently used model without waiting work
-leaves.
+leaves. A training may ask the engine and waits for its reply; what the reply needs from this worker
+runs meanwhile.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from moco import registry
@@ -27,10 +29,12 @@ class Worker:
     def __init__(self, settings: WorkerSettings, emit: Emit) -> None:
         self.settings = settings
         self._emit = emit
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._pending: deque[Batch] = deque()
         self._active: list[Batch] = []
         self._cancelled: set[int] = set()
+        self._tickets = 0
+        self._replies: dict[str, Any] = {}
         self._loaded: OrderedDict[str, Backend] = OrderedDict()
         self._bytes: dict[str, int] = {}
         self._closing = False
@@ -40,55 +44,62 @@ class Worker:
         """Queue a batch."""
         with self._lock:
             self._pending.append(batch)
-        self._thread.submit(self._step).add_done_callback(self._after)
+            self._lock.notify_all()
+        self._thread.submit(self._step)
 
     def cancel(self, batch_id: int) -> None:
         """Let a batch's rows leave as soon as they can."""
         with self._lock:
             self._cancelled.add(batch_id)
+            self._lock.notify_all()
+
+    def reply(self, ticket: str, answer: Any) -> None:
+        """Let a training that asked go on."""
+        with self._lock:
+            self._replies[ticket] = answer
+            self._lock.notify_all()
 
     def close(self) -> None:
         """Drop what waits, let what runs leave, free the models."""
         with self._lock:
             self._closing = True
             self._pending.clear()
+            self._lock.notify_all()
         self._thread.shutdown(wait=True)
         for backend in self._loaded.values():
             backend.close()
         self._loaded.clear()
 
-    def _after(self, step: Future[None]) -> None:
-        """A step that raised fails the batches it was running."""
-        error = step.exception()
-        if error is None:
-            return
+    def _next(self, but: Sequence[str] = ()) -> Batch | None:
+        """The next batch that is of none of these kinds; one whose base is loaded comes first."""
         with self._lock:
-            active, self._active = self._active, []
-        for batch in active:
-            self._emit(Event("failed", batch.id, -1, error))
-
-    def _next(self) -> Batch | None:
-        with self._lock:
-            while self._pending:
-                held = next((b for b in self._pending if b.base_key in self._loaded), None)
-                batch = held if held is not None else self._pending[0]
+            open_ = [b for b in self._pending if b.kind not in but]
+            held = next((b for b in open_ if b.base_key in self._loaded), None)
+            batch = held or next(iter(open_), None)
+            if batch is not None:
                 self._pending.remove(batch)
                 self._active = [batch]
-                return batch
-        return None
+            return batch
 
     def _step(self) -> None:
         batch = self._next()
-        if batch is None:
-            return
-        if self._closing or batch.id in self._cancelled:
-            self._emit(Event("failed", batch.id, -1, Cancelled("cancelled")))
-        elif batch.kind == "joint":
-            self._joint(batch)
-        elif batch.kind == "train":
-            self._train(batch)
-        else:
-            self._single(batch)
+        if batch is not None:
+            self._run(batch)
+
+    def _run(self, batch: Batch) -> None:
+        """Run a batch; whatever goes wrong fails it, and those that joined it."""
+        try:
+            if self._closing or batch.id in self._cancelled:
+                raise Cancelled("cancelled")
+            if batch.kind == "joint":
+                self._joint(batch)
+            elif batch.kind == "train":
+                self._train(batch)
+            else:
+                self._single(batch)
+        except BaseException as error:  # noqa: BLE001 (its callers are told)
+            for failed in self._active:
+                self._emit(Event("failed", failed.id, -1, error))
         with self._lock:
             self._active = []
 
@@ -134,9 +145,36 @@ class Worker:
         from moco.train.base import run_recipe
 
         device = self.settings.devices[0]
+
+        def ask(question: Any) -> Any:
+            return self._answer(batch, question)
+
         for index, lesson in enumerate(batch.payloads):
-            folder = run_recipe(batch.extra, batch.specs[0], lesson, device)
+            folder = run_recipe(batch.extra, batch.specs[0], lesson, device, ask)
             self._emit(Event("done", batch.id, index, folder))
+
+    def _answer(self, batch: Batch, question: Any) -> Any:
+        """The engine's answer to what a training asks; until it comes, other batches run here."""
+        self._tickets += 1
+        ticket = f"{os.getpid()}-{self._tickets}"
+        training = self._active
+        self._emit(Event("asked", batch.id, -1, (ticket, question)))
+        while True:
+            with self._lock:
+                self._active = training
+                if self._closing or batch.id in self._cancelled:
+                    raise Cancelled("cancelled")
+                if ticket in self._replies:
+                    answer = self._replies.pop(ticket)
+                    break
+                needed = self._next(but=("train",))
+                if needed is None:
+                    self._lock.wait()
+                    continue
+            self._run(needed)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
     def _deliver(self, batch: Batch, results: Sequence[Any]) -> None:
         for index, result in enumerate(results):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +10,11 @@ from typing import Protocol
 from moco import paths
 from moco.backends.base import ModelSpec
 from moco.types import Json
+
+Rollouts = tuple[tuple[int, ...], tuple[str, ...]]
+"""(place of the data row, text written for it), side by side."""
+Ask = Callable[[Rollouts], Sequence[float | None]]
+"""What a training may ask while it waits: the rewards of rollouts; None = could not be judged."""
 
 
 class Recipe(Protocol):
@@ -26,10 +31,12 @@ class Recipe(Protocol):
         folder: Path,
         device: str,
         scratch: Path,
+        ask: Ask,
     ) -> None:
         """Train and write a PEFT adapter into the empty `folder`; runs on a worker.
 
-        `scratch` is this training's own place for checkpoints, kept when it is interrupted.
+        `scratch` is this training's own place for checkpoints, kept when it is interrupted. `ask`
+        gives rewards, where the training was given any.
         """
         ...
 
@@ -47,12 +54,12 @@ def artifact(key: str) -> Path:
     return paths.cache_dir() / "artifacts" / key
 
 
-def run_recipe(recipe: Recipe, spec: ModelSpec, lesson: Lesson, device: str) -> str:
+def run_recipe(recipe: Recipe, spec: ModelSpec, lesson: Lesson, device: str, ask: Ask) -> str:
     """A worker's side: the adapter's folder, trained unless it is there; whole or not at all."""
     final = artifact(lesson.key)
     with paths.locked(final.with_suffix(".lock")):
         if not final.exists():
             scratch = final.with_suffix(".scratch")
             with paths.atomic_dir(final) as folder:
-                recipe.train(spec, lesson.data, folder, device, scratch)
+                recipe.train(spec, lesson.data, folder, device, scratch, ask)
     return str(final)

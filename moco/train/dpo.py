@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from moco.backends.base import ModelSpec
 from moco.train import lora_model
+from moco.train.base import Ask
 from moco.train.recipe import LoraRecipe
 from moco.train.rows import Preferred, preferred_of
 from moco.types import Json
@@ -41,6 +42,7 @@ class Dpo(LoraRecipe):
         held: Sequence[Preferred],
         device: str,
         scratch: Path,
+        ask: Ask,
     ) -> Any:
         """TRL's DPOTrainer over rows that are rendered already."""
         dpo = lora_model.trl()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +15,8 @@ from moco.engine.keys import folder_of, renderer_of
 from moco.errors import DataError
 from moco.rendering import Renderer
 from moco.train import lora_model
+from moco.train.base import Ask
 from moco.train.recipe import LoraRecipe
-from moco.train.rewards import Reward
 from moco.train.rows import Asked, asked_of
 from moco.types import Json
 
@@ -26,10 +27,11 @@ WITHOUT_VARIANCE = 5
 @dataclass(frozen=True, slots=True)
 class Grpo(LoraRecipe):
     """Training on rewards of sampled answers (Shao et al. 2024, arXiv 2402.03300): an answer is
-    worth its reward less the mean of its group, the answers to one prompt.
+    worth its reward less the mean of its group, the answers to one prompt; one that could not be
+    judged counts as that mean.
 
-    Data: `{"prompt": …}` and what the reward reads. `batch_size` counts prompts. All rows are
-    learnt from; the last weights are kept.
+    Data: `{"prompt": …}` and what the reward reads, which `Pool.train` is given. `batch_size`
+    counts prompts. All rows are learnt from; the last weights are kept.
     """
 
     name: ClassVar[str] = "grpo"
@@ -39,8 +41,6 @@ class Grpo(LoraRecipe):
     batch_size: int = 4
     warmup_share: float = 0.1
     validation: float = 0.0
-    reward: Reward | None = None
-    """Has to be given."""
     num_generations: int = 8
     """Answers per prompt."""
     temperature: float = 1.0
@@ -52,13 +52,8 @@ class Grpo(LoraRecipe):
     reference.
     """
 
-    def identity(self) -> Mapping[str, Json]:
-        """Settings, and the reward's own."""
-        plain = LoraRecipe.identity(replace(self, reward=None))
-        return {**plain, "reward": dict(self.reward.identity()) if self.reward else None}
-
     def rows(self, spec: ModelSpec, data: Sequence[Mapping[str, Json]]) -> list[Asked]:
-        """Prompts as token ids, each with its data."""
+        """Prompts as token ids."""
         return asked_of(spec, data, self.max_tokens, self.max_length)
 
     def trainer(
@@ -68,10 +63,10 @@ class Grpo(LoraRecipe):
         held: Sequence[Asked],
         device: str,
         scratch: Path,
+        ask: Ask,
     ) -> Any:
         """TRL's GRPOTrainer, whose prompts are ours and whose answers end where the model's do."""
         grpo = lora_model.trl()
-        assert self.reward is not None
         folder = folder_of(spec)
         assert folder is not None
         renderer = renderer_of(folder, spec.adapter)
@@ -98,10 +93,16 @@ class Grpo(LoraRecipe):
         return Rendered(
             model=model,
             args=grpo.GRPOConfig(**settings),
-            reward_funcs=_Rewarding(self.reward, learnt, renderer, self.num_generations),
+            reward_funcs=_Rewarding(ask, learnt, renderer, self.num_generations),
             train_dataset=_dataset(count, len(learnt)),
             processing_class=lora_model.tokenizer(spec),
         )
+
+    def told(self, trainer: Any) -> dict[str, Json]:
+        """Mean reward by step, rewards that were asked for, and those that were missing."""
+        (rewarding,) = trainer.reward_funcs
+        steps = [[h["step"], h["reward"]] for h in trainer.state.log_history if "reward" in h]
+        return {"reward": steps, "judged": rewarding.asked, "missing": rewarding.missing}
 
 
 class _Rewarding:
@@ -109,10 +110,9 @@ class _Rewarding:
 
     __name__ = "reward"
 
-    def __init__(
-        self, reward: Reward, rows: Sequence[Asked], renderer: Renderer, group: int
-    ) -> None:
-        self.reward, self.rows, self.renderer, self.group = reward, rows, renderer, group
+    def __init__(self, ask: Ask, rows: Sequence[Asked], renderer: Renderer, group: int) -> None:
+        self.ask, self.rows, self.renderer, self.group = ask, rows, renderer, group
+        self.asked = self.missing = 0
         self.flat = 0
         """Batches so far without a difference; -1 once there was one."""
 
@@ -122,9 +122,11 @@ class _Rewarding:
         """Rewards of the answers, in order."""
         stops = set(self.renderer.stop_ids)
         texts = [self.renderer.decode([i for i in ids if i not in stops]) for ids in completion_ids]
-        items = [self.rows[int(place)].item for place in prompts]
-        rewards = self.reward.score(items, texts)
-        groups = np.asarray(rewards, dtype=float).reshape(-1, self.group)
+        places = tuple(self.rows[int(row)].place for row in prompts)
+        rewards = self.ask((places, tuple(texts)))
+        self.asked += len(rewards)
+        self.missing += sum(reward is None for reward in rewards)
+        groups = filled(rewards, self.group)
         if self.flat >= 0:
             self.flat = self.flat + 1 if (np.ptp(groups, axis=1) == 0).all() else -1
         if self.flat >= WITHOUT_VARIANCE:
@@ -133,7 +135,17 @@ class _Rewarding:
                 f" (mean {groups.mean():.2f}), so there is nothing to learn: use easier or harder"
                 " questions, a higher temperature, or more answers per prompt"
             )
-        return rewards
+        return [float(reward) for reward in groups.ravel()]
+
+
+def filled(rewards: Sequence[float | None], group: int) -> np.ndarray:
+    """Rewards by group, shape [groups, group]; a missing one is its group's mean, so that it
+    teaches nothing, and 0 where all are missing.
+    """
+    found = np.asarray([math.nan if r is None else r for r in rewards]).reshape(-1, group)
+    known = ~np.isnan(found)
+    sums = np.where(known, found, 0.0).sum(axis=1, keepdims=True)
+    return np.where(known, found, sums / np.maximum(known.sum(axis=1, keepdims=True), 1))
 
 
 def _dataset(count: int, rows: int) -> Any:

@@ -17,6 +17,7 @@ from moco.backends.base import ModelSpec
 from moco.errors import DataError
 from moco.silence import quiet_transformers
 from moco.train import lora_model
+from moco.train.base import Ask
 from moco.train.rows import Trainable
 from moco.types import Json
 
@@ -74,6 +75,7 @@ class LoraRecipe:
         held: Sequence[Any],
         device: str,
         scratch: Path,
+        ask: Ask,
     ) -> Any:
         """The library's trainer over these rows."""
 
@@ -84,6 +86,7 @@ class LoraRecipe:
         folder: Path,
         device: str,
         scratch: Path,
+        ask: Ask,
     ) -> None:
         """Write the adapter into `folder`; checkpoints live in `scratch`, from which an
         interrupted training of the same key goes on.
@@ -94,12 +97,17 @@ class LoraRecipe:
             raise DataError("there are no training rows; give at least one")
         learnt, held = self.split(rows)
         with lora_model.untouched_randomness(), quiet_transformers():
-            trainer = lora_model.quiet(self.trainer(spec, learnt, held, device, scratch))
+            trainer = lora_model.quiet(self.trainer(spec, learnt, held, device, scratch, ask))
             trainer.train(resume_from_checkpoint=lora_model.last_checkpoint(scratch))
         lora_model.save(trainer.model, spec, folder)
-        log = {**_log(trainer, len(learnt), len(held)), **lora_model.lineage(spec)}
+        told = {**_log(trainer, len(learnt), len(held)), **self.told(trainer)}
+        log = {**told, **lora_model.lineage(spec)}
         (folder / lora_model.LOG_FILE).write_text(json.dumps(log, indent=1), encoding="utf-8")
         shutil.rmtree(scratch, ignore_errors=True)
+
+    def told(self, trainer: Any) -> dict[str, Json]:
+        """What the log holds besides."""
+        return {}
 
     def split(self, rows: Sequence[RowT]) -> tuple[list[RowT], list[RowT]]:
         """(learnt, held out): the rows marked as held, else two seeded, disjoint parts."""

@@ -1,11 +1,14 @@
-"""What rollouts are rewarded by; picklable, as they travel to the worker that trains."""
+"""What rollouts are rewarded by. A training waits for its rewards, which are made on the engine's
+side, so that they may ask models themselves: from the cache where a call was made, and counted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from moco.model import Model
 from moco.scorers.base import Scorer
 from moco.train.rows import written
 from moco.types import Json, Prediction, Prompt, Query, Sample
@@ -15,36 +18,43 @@ class Reward(Protocol):
     """Scores rollouts."""
 
     def identity(self) -> Mapping[str, Json]:
-        """Everything that can change a reward."""
+        """Everything that can change a reward, besides the data rows."""
         ...
 
-    def score(self, items: Sequence[Mapping[str, Json]], texts: Sequence[str]) -> list[float]:
-        """One reward per text, an answer to the prompt of its data row."""
+    def score(
+        self, items: Sequence[Mapping[str, Json]], texts: Sequence[str]
+    ) -> Sequence[float | None]:
+        """One reward per text, an answer to the prompt of its data row; None = it could not be
+        judged.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TaskReward:
-    """The task's own score of an answer; data rows carry what `lesson_of` puts there.
-
-    For scorers that ask no model.
-    """
+    """The task's own score of an answer; data rows carry what `lesson_of` puts there."""
 
     scorer: Scorer
+    roles: Mapping[str, Model] = field(default_factory=dict)
+    """Models that the scorer asks."""
 
     def identity(self) -> Mapping[str, Json]:
-        """The scorer and its version."""
+        """The scorer, its version, and the models that it asks."""
         kind = type(self.scorer)
         name = f"{kind.__module__}.{kind.__qualname__}"
-        return {"name": "task", "scorer": name, "version": self.scorer.version}
+        asked = {role: model.spec.fingerprint for role, model in self.roles.items()}
+        used = {"roles": asked} if asked else {}
+        return {"name": "task", "scorer": name, "version": self.scorer.version, **used}
 
-    def score(self, items: Sequence[Mapping[str, Json]], texts: Sequence[str]) -> list[float]:
-        """Scores from 0 to 1; what could not be graded is worth 0."""
+    def score(
+        self, items: Sequence[Mapping[str, Json]], texts: Sequence[str]
+    ) -> list[float | None]:
+        """Scores from 0 to 1; None where an answer could not be graded."""
         samples = [_sample(item) for item in items]
         predictions = [
             Prediction(sample.query.id, text) for sample, text in zip(samples, texts, strict=True)
         ]
-        return [found.value or 0.0 for found in self.scorer.score(samples, predictions, {})]
+        return [found.value for found in self.scorer.score(samples, predictions, self.roles)]
 
 
 def lesson_of(sample: Sample, prompt: Prompt | None = None) -> dict[str, Json]:

@@ -49,8 +49,8 @@ class Asked:
     """A prompt to be answered in training."""
 
     prompt: tuple[int, ...]
-    item: Mapping[str, Json]
-    """The data row, for the reward."""
+    place: int
+    """Of its data row, which the reward reads."""
     held: bool = False
     """Whether it is for validation only."""
 
@@ -108,7 +108,7 @@ def preferred_of(
 def asked_of(
     spec: ModelSpec, data: Sequence[Mapping[str, Json]], room: int, max_length: int
 ) -> list[Asked]:
-    """The prompts of `{"prompt": …}`, each with its data; with `room` tokens for an answer they
+    """The prompts of `{"prompt": …}`, each with its place; with `room` tokens for an answer they
     have to fit the context.
     """
     renderer, _ = _renderer(spec)
@@ -118,7 +118,7 @@ def asked_of(
             raise DataError(f"training row {i}: needs a prompt, has {list(item)}")
         prompt = tuple(renderer.ids(prompt_of(item["prompt"])))
         _fits(spec, len(prompt) + room, max_length, item, i)
-        found.append(Asked(prompt, item))
+        found.append(Asked(prompt, i, bool(item.get("held"))))
     return found
 
 

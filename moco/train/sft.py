@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from moco.backends.base import ModelSpec
 from moco.train import lora_model
+from moco.train.base import Ask
 from moco.train.recipe import LoraRecipe
 from moco.train.rows import Row, rows_of
 from moco.types import Json
@@ -37,6 +38,7 @@ class Sft(LoraRecipe):
         held: Sequence[Row],
         device: str,
         scratch: Path,
+        ask: Ask,
     ) -> Any:
         """TRL's SFTTrainer over rows that are rendered already."""
         sft = lora_model.trl()

@@ -12,6 +12,7 @@ from folders import save_model
 from moco.backends.base import ModelSpec
 from moco.pool import Pool
 from moco.rendering import Renderer
+from moco.train.base import Ask
 from moco.types import Json, Query, Sampling
 
 
@@ -31,6 +32,7 @@ class PlainSft:
         folder: Path,
         device: str,
         scratch: Path,
+        ask: Ask,
     ) -> None:
         from peft import LoraConfig, get_peft_model
         from transformers import AutoModelForCausalLM

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -44,31 +43,33 @@ def opened() -> Pool:
 
 RECIPE = Grpo(
     learning_rate=3e-3, epochs=3, batch_size=4, num_generations=8, max_tokens=12,
-    reward=TaskReward(load("scorer", "choice")()),
 )  # fmt: skip
+REWARD = TaskReward(load("scorer", "choice")())
 
 
 def rewards(model: Model, words: Sequence[str], draws: int = 8) -> np.ndarray:
     """Rewards of sampled answers to these questions."""
     samples = [sample(word) for word in words]
     items = [lesson_of(s) for s in samples]
-    found: list[float] = []
+    found: list[float | None] = []
     for draw in range(draws):
         used = Sampling(temperature=1.0, max_tokens=12)
         given = model.ask([s.query.prompt for s in samples], sampling=used, draw=draw)
-        found += RECIPE.reward.score(items, [g.text for g in given])
-    return np.asarray(found)
+        found += REWARD.score(items, [g.text for g in given])
+    return np.asarray(found, dtype=float)
 
 
 def test_the_mean_reward_rises_on_unseen_questions() -> None:
     with opened() as pool:
         lessons = [lesson_of(sample(word)) for word in THINGS[::2]]
-        trained = pool.train(pool[0], lessons, RECIPE, "rewarded")
+        trained = pool.train(pool[0], lessons, RECIPE, "rewarded", reward=REWARD)
         before, after = (rewards(model, THINGS[1::2]) for model in (pool[0], trained))
         assert trained.spec.adapter is not None
         log = json.loads((trained.spec.adapter / LOG_FILE).read_text())
         assert log["rows"] == 12 and log["steps"] == 9
-        again = pool.train(pool[0], lessons, RECIPE, "rewarded")
+        assert (log["judged"], log["missing"]) == (3 * 12 * 8, 0)
+        assert log["reward"][-1][1] > log["reward"][0][1]
+        again = pool.train(pool[0], lessons, RECIPE, "rewarded", reward=REWARD)
         assert again.spec.fingerprint == trained.spec.fingerprint
     gain = after.mean() - before.mean()
     both, rng = np.concatenate([before, after]), np.random.default_rng(0)
@@ -94,8 +95,10 @@ class Same:
 def test_rewards_without_variance_end_the_training() -> None:
     with opened() as pool:
         lessons = [lesson_of(sample(word)) for word in THINGS]
-        recipe = replace(RECIPE, reward=Same(), max_tokens=2, num_generations=2)
+        recipe = replace(RECIPE, max_tokens=2, num_generations=2)
         with pytest.raises(DataError, match=r"first 5 batches.*nothing to learn"):
+            pool.train(pool[0], lessons, recipe, reward=Same())
+        with pytest.raises(ValueError, match="give this training a reward"):
             pool.train(pool[0], lessons, recipe)
 
 
@@ -114,8 +117,7 @@ def test_prompts_are_those_of_inference_and_have_room_for_an_answer() -> None:
 def test_the_task_reward_is_the_tasks_score() -> None:
     lesson = lesson_of(sample("apple"))
     assert json.loads(json.dumps(lesson)) == lesson
-    reward = pickle.loads(pickle.dumps(TaskReward(load("scorer", "choice")())))
-    found = reward.score([lesson] * 4, ["Answer: B", "Answer: A", "green", "who knows"])
+    found = REWARD.score([lesson] * 4, ["Answer: B", "Answer: A", "green", "who knows"])
     assert found == [1.0, 0.0, 1.0, 0.0]
 
 
@@ -133,12 +135,69 @@ def test_all_rows_are_learnt_from() -> None:
 
 
 def test_the_reward_is_part_of_the_identity() -> None:
-    other = replace(RECIPE, reward=TaskReward(load("scorer", "exact")()))
-    assert RECIPE.identity() != other.identity()
-    found = RECIPE.identity()["reward"]
-    assert found == {
+    assert REWARD.identity() == {
         "name": "task",
         "scorer": "moco.scorers.choice.Choice",
         "version": Choice.version,
     }
-    json.dumps(RECIPE.identity())
+    with opened() as pool:
+        spec, data = pool[0].spec, [lesson_of(sample("apple"))]
+        judged = TaskReward(load("scorer", "choice")(), {"judge": pool[0]})
+        told = [None, REWARD.identity(), judged.identity()]
+        assert len({keys.train_call(spec, data, RECIPE, 0, own).key for own in told}) == 3
+
+
+def test_a_missing_reward_is_the_mean_of_its_group() -> None:
+    found = grpo.filled([1.0, None, 0.5, None, None, None], 3)
+    assert found.tolist() == [[1.0, 0.75, 0.5], [0.0, 0.0, 0.0]]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A member says which texts it likes, by its own likelihood of them."""
+
+    judge: Model
+
+    def identity(self) -> Mapping[str, Any]:
+        return {"name": "judged", "judge": self.judge.spec.fingerprint}
+
+    def score(self, items: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[float | None]:
+        pairs = [(str(item["prompt"]), text) for item, text in zip(items, texts, strict=True)]
+        found = self.judge.loglikelihood([(p, text or " ") for p, text in pairs], stage="judge")
+        return [None if i % 7 == 0 else x.total for i, x in enumerate(found)]
+
+
+@pytest.mark.parametrize("engine", [{}, {"executor": "process"}])
+def test_judges_are_asked_while_the_trainer_waits(engine: dict[str, Any]) -> None:
+    """On the thread or in the process that trains, through the cache like all calls."""
+    shared = {"devices": ["cpu"], "dtype": "float32", **engine}
+    with Pool.open([BASE, "zoo://mini/words"], engine=shared) as pool:
+        lessons = [lesson_of(sample(word)) for word in THINGS[:4]]
+        recipe = replace(RECIPE, epochs=1, num_generations=4, max_tokens=4)
+        trained = pool.train(pool[0], lessons, recipe, reward=Judged(pool[1]))
+        assert trained.spec.adapter is not None
+        log = json.loads((trained.spec.adapter / LOG_FILE).read_text())
+        assert (log["judged"], log["missing"]) == (16, 3)
+        assert pool.context.engine.fresh_calls > 1
+        calls = pool.context.engine.fresh_calls
+        pool.train(pool[0], lessons, recipe, reward=Judged(pool[1]))
+        assert pool.context.engine.fresh_calls == calls
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A judge that cannot be reached."""
+
+    def identity(self) -> Mapping[str, Any]:
+        return {"name": "broken"}
+
+    def score(self, items: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[float]:
+        raise DataError("the judge is gone")
+
+
+def test_what_goes_wrong_in_a_reward_ends_the_training_with_its_message() -> None:
+    with opened() as pool:
+        lessons = [lesson_of(sample(word)) for word in THINGS[:4]]
+        with pytest.raises(DataError, match="the judge is gone"):
+            pool.train(pool[0], lessons, RECIPE, reward=Broken())
+        assert pool[0].ask(["Still here?"])  # the worker goes on

@@ -94,11 +94,6 @@ class Agglm(Method[State]):
         """Sets of solutions, training, comparison."""
         best, scores = dev_best(pool, dev)
         writer = _trainable(pool, scores)
-        if any(dev.scorer.roles):
-            raise RequirementError(
-                "agglm: this task's answers are graded by a model, and rewards are asked for in"
-                " training; use a task that is graded by rules"
-            )
         learning, choosing = dev.split(0.8) if len(dev) >= 5 else (dev, dev)
         found = self._sets(pool, learning)
         chosen = self._mixed(found, pool.context.seed)
@@ -113,9 +108,10 @@ class Agglm(Method[State]):
             "use": "untrained", "training": told,
         }  # fmt: skip
         if chosen:
-            lessons, recipe = self._lessons(pool, writer, chosen), self._recipe(pool, dev)
+            lessons, recipe = self._lessons(pool, writer, chosen), self._recipe(pool)
+            name, reward = f"{writer.name}+aggregating", TaskReward(dev.scorer, dev.roles)
             try:
-                trained = pool.train(writer, lessons, recipe, f"{writer.name}+aggregating")
+                trained = pool.train(writer, lessons, recipe, name, reward=reward)
             except DataError as error:  # all rollouts are worth the same
                 if self.use == "trained":
                     raise
@@ -169,7 +165,7 @@ class Agglm(Method[State]):
             rows.append(lesson_of(own.sample, prompt))
         return rows
 
-    def _recipe(self, pool: Pool, dev: Dev) -> Grpo:
+    def _recipe(self, pool: Pool) -> Grpo:
         return Grpo(
             epochs=self.epochs,
             learning_rate=self.learning_rate,
@@ -177,7 +173,6 @@ class Agglm(Method[State]):
             num_generations=self.num_generations,
             temperature=self.rollout_temperature,
             max_tokens=pool.context.sampling.max_tokens,
-            reward=TaskReward(dev.scorer),
             seed=pool.context.seed,
         )
 
