@@ -31,6 +31,7 @@ from moco.types import Json
 MARKS = ("model_names", "task_type", "gpu_ids", "hyperparameters")
 """A file with any of these keys is in the peer's form."""
 KEYS = ("method", "task", *MARKS)
+SAMPLED = ("slm_mux", "sparta", "sparta_stackelberg", "agglm")
 KIND_BY_TASK_TYPE = {"multiple_choice": "choice", "f1_match": "span"}
 
 
@@ -57,8 +58,10 @@ def translate(data: Mapping[str, Any], where: str = "config") -> RunConfig:
     fields = _fields(name, values, models, found)
     found.settle(where)
     method = {"name": name, **FIXED[name], **fields.pop("method", {})}
-    if name in ("slm_mux", "sparta", "agglm"):  # there samples are drawn like all other answers
+    if name in SAMPLED:  # there samples are drawn like all other answers
         method["temperature"] = fields["sampling"]["temperature"] or 0.7
+    if name == "sparta_stackelberg":
+        method.setdefault("num_instructions", 128 if method["training"] == "grpo" else 500)
     if name == "graph_routing":  # there a task without a description is described by its name
         method.setdefault("task_description", data["task"])
     described = fields.pop("members", {}).get("description", [""] * len(models))
@@ -281,7 +284,7 @@ def _fields(
         value = values.get(name, key.default)
         if name in values and not key.target:
             found.notes.append(f"hyperparameters.{name} has no effect here: {key.why}")
-        if value is None or not key.target:
+        if value is None or not key.target or not _holds(method, key, name, values, found):
             continue
         if key.type == "shares":
             value = float(value[1])
@@ -307,6 +310,16 @@ def _fields(
             fields[section] = value
     _greedy(method, values, fields, found)
     return fields
+
+
+def _holds(method: str, key: Key, name: str, values: Mapping[str, Any], found: _Problems) -> bool:
+    """Whether the value of the other key with which alone this one has an effect is set."""
+    other, wanted = key.when
+    if not other or values.get(other, HYPERPARAMETERS[method][other].default) == wanted:
+        return True
+    if name in values:
+        found.notes.append(f"hyperparameters.{name} has no effect: {other} is not {wanted}")
+    return False
 
 
 def _greedy(

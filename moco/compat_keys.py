@@ -38,6 +38,8 @@ class Key:
     """Whether it is a position in model_names, which becomes that member's alias."""
     why: str = ""
     """Why it has no effect."""
+    when: tuple[str, str] = ("", "")
+    """Another key and the value with which alone this one has an effect."""
 
 
 GENERIC: Mapping[str, Key] = {
@@ -65,8 +67,36 @@ GENERIC: Mapping[str, Key] = {
 TIES = "answers of equal score teach the router nothing, so no reward model has to part them"
 
 PLACED = "models are placed by the engine"
-RULE = "the paper's rule of ratings has its own constants"
 RECIPE = "fine-tuning has a recipe of its own, with a validation and an early stop"
+PLACED = "trainings are placed by the engine, and judges are asked while they wait"
+EVALUATED = "models are compared, and answer, with the run's own sampling"
+GREEDY = "judges are asked for the likelihood of each mark, or greedily"
+DPO, GRPO = ("training_algorithm", "dpo"), ("training_algorithm", "grpo")
+
+SPARTA: Mapping[str, Key] = {
+    "num_iterations": Key("int", "method.num_iterations", 3, low=1, high=100),
+    "num_instructions": Key("int", "method.num_instructions", 500, low=1, high=1_000_000),
+    "random_match_prob": Key("float", "method.random_match_prob", 0.2, high=1),
+    "num_opponents": Key("int", "method.num_opponents", 3, low=1, high=1000),
+    "current_iteration": Key("int", high=1000, why="every run goes on where it was stopped"),
+    "base_dir": Key("text", why="every run has a folder of its own"),
+    "judge_batch_size": Key("int", low=1, high=4096, why="judges are asked in one job"),
+    "judge_rounds": Key("int", low=1, high=1000, why=GREEDY),
+    "initial_k": Key("float", "method.initial_k", 10.0, open=True, high=1e6),
+    "min_k": Key("float", "method.min_k", 5.0, open=True, high=1e6),
+    "window_size": Key("int", "method.window_size", 10, low=1, high=100_000),
+    "min_deviation": Key("float", "method.min_deviation", 0.1, open=True, high=1e6),
+    "epsilon": Key("float", "method.epsilon", 0.01, high=1),
+    "decay_rate": Key("float", "method.decay_rate", 0.9, open=True, high=1),
+    "decay_steps": Key("int", "method.decay_steps", 10, low=1, high=1_000_000),
+    "scaling_factor": Key("float", "method.scaling_factor", 20.0, open=True, high=1e6),
+    "score_type": Key(
+        "choice", "method.score_type", "normal", choices=("normal", "dynamic", "static")
+    ),
+    "freeze_ratings": Key("bool", "method.freeze_ratings", False),
+    "debug": Key("bool", why="every call is in calls.jsonl"),
+}
+"""Keys of both forms of Sparta."""
 
 HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
     "single_model": {
@@ -207,28 +237,85 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
         "patience": Key("int", "method.patience", 5, low=1, high=1000),
         "restart_patience": Key("int", "method.restart_patience", 3, low=1, high=1000),
     },
-    "sparta": {
-        "num_iterations": Key("int", "method.num_iterations", 3, low=1, high=100),
-        "num_instructions": Key("int", "method.num_instructions", 500, low=1, high=1_000_000),
-        "random_match_prob": Key("float", "method.random_match_prob", 0.2, high=1),
-        "num_opponents": Key("int", "method.num_opponents", 3, low=1, high=1000),
-        "current_iteration": Key("int", high=1000, why="every run goes on where it was stopped"),
-        "base_dir": Key("text", why="every run has a folder of its own"),
-        "judge_batch_size": Key("int", low=1, high=4096, why="judges are asked in one job"),
-        "judge_rounds": Key("int", low=1, high=1000, why="each pair is judged in both orders"),
-        "initial_k": Key("float", open=True, high=1e6, why=RULE),
-        "min_k": Key("float", open=True, high=1e6, why=RULE),
-        "window_size": Key("int", low=1, high=100_000, why=RULE),
-        "min_deviation": Key("float", high=1e6, why=RULE),
-        "epsilon": Key("float", high=1, why=RULE),
-        "decay_rate": Key("float", high=1, why=RULE),
-        "decay_steps": Key("int", low=1, high=1_000_000, why=RULE),
-        "scaling_factor": Key("float", open=True, high=1e6, why=RULE),
-        "score_type": Key(
-            "choice", choices=("normal", "dynamic", "static"), why="verdicts are of pairs"
+    "sparta": SPARTA,
+    "sparta_stackelberg": {
+        **{key: SPARTA[key] for key in SPARTA if key not in ("score_type", "debug")},
+        "num_iterations": Key("int", "method.num_iterations", 1, low=1, high=100),
+        "num_instructions": Key("int", "method.num_instructions", low=1, high=1_000_000),
+        "run_id": Key("text", why="every run has a folder of its own"),
+        "training_algorithm": Key("choice", "method.training", "dpo", choices=("dpo", "grpo")),
+        "leader_type": Key(
+            "choice",
+            "method.leader",
+            "probabilistic",
+            choices=("probabilistic", "exp3", "bandit", "uniform", "random"),
+            rename={"probabilistic": "exp3", "bandit": "exp3", "random": "uniform"},
         ),
-        "freeze_ratings": Key("bool", why=RULE),
-        "debug": Key("bool", why="every call is in calls.jsonl"),
+        "leader_scope": Key(
+            "choice", "method.leader_scope", "global", choices=("global", "per_model")
+        ),
+        "instruction_selection": Key("text", why="leader_type says how questions are drawn"),
+        "num_duels_per_iteration": Key("int", "method.num_duels", low=1, high=1_000_000),
+        "leader_uniform_mix": Key("float", "method.leader_mix", 0.2, high=1),
+        "reward_method": Key(
+            "choice",
+            "method.leader_reward",
+            "weighted",
+            choices=("weighted", "difficulty_only", "preference_quality_only"),
+            rename={"difficulty_only": "difficulty", "preference_quality_only": "preference"},
+        ),
+        "difficulty_reward_weight": Key("float", "method.difficulty_weight", 0.3, high=1000),
+        "preference_quality_reward_weight": Key(
+            "float", "method.preference_weight", 0.7, open=True, high=1000
+        ),
+        "score_threshold": Key("float", "method.score_threshold", 3.0, low=1, high=9.9),
+        "ideal_start_gap": Key("float", "method.ideal_start_gap", 0.6, high=1),
+        "ideal_end_gap": Key("float", "method.ideal_end_gap", 0.15, high=1),
+        "preference_gap_sigma": Key(
+            "float", "method.preference_gap_sigma", 0.15, low=0.01, high=10
+        ),
+        "opponent_selection": Key(
+            "choice",
+            "method.opponent_selection",
+            "schedule_decreasing",
+            choices=("lowest_diff", "highest_diff", "schedule_decreasing", "schedule_increasing"),
+        ),
+        "reputation_gap_sigma": Key(
+            "float", "method.reputation_gap_sigma", 0.15, low=0.05, high=10
+        ),
+        "judge_max_response_length": Key("int", low=1, high=100_000, why=GREEDY),
+        "judge_temperature": Key("float", high=10, why=GREEDY),
+        "judge_top_p": Key("float", open=True, high=1, why=GREEDY),
+        "dpo_batch_size": Key("int", low=1, high=4096, why=RECIPE),
+        "dpo_gradient_accumulation_steps": Key("int", low=1, high=4096, why=RECIPE),
+        "dpo_learning_rate": Key(
+            "float", "method.learning_rate", 1e-6, open=True, high=1, when=DPO
+        ),
+        "dpo_epoch": Key("int", "method.epochs", 1, low=1, high=1000, when=DPO),
+        "grpo_batch_size": Key("int", low=1, high=4096, why=RECIPE),
+        "grpo_gradient_accumulation_steps": Key("int", low=1, high=4096, why=RECIPE),
+        "grpo_learning_rate": Key(
+            "float", "method.learning_rate", 1e-6, open=True, high=1, when=GRPO
+        ),
+        "grpo_epoch": Key("int", "method.epochs", 1, low=1, high=1000, when=GRPO),
+        "grpo_num_generations": Key("int", "method.num_generations", 4, low=2, high=1024),
+        "grpo_max_completion_length": Key(
+            "int", low=1, high=100_000, why="rollouts have the room of all answers"
+        ),
+        "grpo_beta": Key("float", "method.grpo_beta", 0.0, high=10),
+        "grpo_epsilon": Key("float", high=1, why=RECIPE),
+        "grpo_scale_rewards": Key("text", why="rewards are taken relative to their group"),
+        "grpo_loss_type": Key("text", why=RECIPE),
+        "reward_scale": Key("text", why="rewards are taken relative to their group"),
+        "parallel_grpo_training": Key("bool", why=PLACED),
+        "gpus_per_grpo_job": Key("int", low=1, high=1024, why=PLACED),
+        "max_parallel_grpo_jobs": Key("int", low=1, high=1024, nullable=True, why=PLACED),
+        "online_judge_gpu_ids": Key("text", nullable=True, why=PLACED),
+        "parallel_dpo_training": Key("bool", why=PLACED),
+        "eval_max_response_length": Key("int", low=1, high=100_000, why=EVALUATED),
+        "eval_temperature": Key("float", high=10, why=EVALUATED),
+        "eval_top_p": Key("float", open=True, high=1, why=EVALUATED),
+        "eval_batch_size": Key("int", low=1, high=4096, why=EVALUATED),
     },
     "multiagent_finetuning": {
         "iterations": Key("int", "method.iterations", 1, low=1, high=100),
@@ -301,6 +388,7 @@ FIXED: Mapping[str, Mapping[str, Json]] = {
     "heterogeneous_swarms": {"preset": "paper"},
     "agglm": {"preset": "paper"},
     "sparta": {"preset": "paper"},
+    "sparta_stackelberg": {"preset": "paper"},
     "multiagent_finetuning": {"preset": "paper"},
     "prompt_routing": {"preset": "paper"},
     "trained_router": {"preset": "paper", "kind": "lm"},
@@ -318,6 +406,7 @@ ALIASES: Mapping[str, str] = {
     "repel_term_flag": "repel_term",
     "weight_randomness_flag": "weight_randomness",
     "contrast_strength": "lambda_",
+    "instr_sample_gamma": "leader_uniform_mix",
 }
 """Documented name → the name that the package's code reads."""
 
@@ -355,6 +444,7 @@ _BUILT = {
     "heterogeneous_swarms": "text_",
     "agglm": "text_",
     "sparta": "text_",
+    "sparta_stackelberg": "text_",
     "multiagent_finetuning": "text_",
     "prompt_routing": "api_",
     "trained_router": "api_",
@@ -370,7 +460,6 @@ NOT_YET: tuple[str, ...] = tuple(
     form
     for prefix, names in {
         "api_": "switch_generation mentor_collab collm",
-        "text_": "sparta_stackelberg",
         "logit_": "logit_contrastive",
         "weight_": "dare_ties expo lorahub model_swarms",
     }.items()

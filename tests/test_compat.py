@@ -110,6 +110,68 @@ OWN = {
         "freeze_ratings",
         "debug",
     ],
+    "text_sparta_stackelberg": [
+        "training_algorithm",
+        "leader_type",
+        "leader_scope",
+        "instruction_selection",
+        "num_iterations",
+        "current_iteration",
+        "run_id",
+        "base_dir",
+        "num_instructions",
+        "num_duels_per_iteration",
+        "leader_uniform_mix",
+        "reward_method",
+        "difficulty_reward_weight",
+        "preference_quality_reward_weight",
+        "score_threshold",
+        "ideal_start_gap",
+        "ideal_end_gap",
+        "preference_gap_sigma",
+        "opponent_selection",
+        "reputation_gap_sigma",
+        "random_match_prob",
+        "num_opponents",
+        "judge_rounds",
+        "initial_k",
+        "min_k",
+        "window_size",
+        "min_deviation",
+        "epsilon",
+        "decay_rate",
+        "decay_steps",
+        "scaling_factor",
+        "freeze_ratings",
+        "judge_max_response_length",
+        "judge_temperature",
+        "judge_top_p",
+        "judge_batch_size",
+        "dpo_batch_size",
+        "dpo_gradient_accumulation_steps",
+        "dpo_learning_rate",
+        "dpo_epoch",
+        "grpo_batch_size",
+        "grpo_gradient_accumulation_steps",
+        "grpo_learning_rate",
+        "grpo_epoch",
+        "grpo_num_generations",
+        "grpo_max_completion_length",
+        "grpo_beta",
+        "grpo_epsilon",
+        "grpo_scale_rewards",
+        "grpo_loss_type",
+        "reward_scale",
+        "parallel_grpo_training",
+        "gpus_per_grpo_job",
+        "max_parallel_grpo_jobs",
+        "online_judge_gpu_ids",
+        "parallel_dpo_training",
+        "eval_max_response_length",
+        "eval_temperature",
+        "eval_top_p",
+        "eval_batch_size",
+    ],
     "text_agglm": [
         "agg_model",
         "agglm_log_path",
@@ -185,8 +247,9 @@ def test_every_key_has_an_effect_or_a_note(method: str) -> None:
         table = {**compat_keys.GENERIC, **compat_keys.HYPERPARAMETERS[compat_keys.METHODS[method]]}
         key = table[name]
         value = key.choices[-1] if key.type == "choice" else GOOD[key.type]
-        value = max(value, key.low) if key.type == "int" else value
-        given, unset = translated(method, **{name: value}), translated(method)
+        value = max(value, key.low) if key.type in ("int", "float") else value
+        other = dict([key.when]) if key.when[0] else {}
+        given, unset = translated(method, **other, **{name: value}), translated(method, **other)
         noted = any(f"hyperparameters.{name} " in note for note in given.notes)
         assert noted == (not key.target), name
         if key.target and key.default is None:
@@ -287,6 +350,21 @@ def test_text_methods_have_the_meaning_they_have_there() -> None:
     assert fields(translated("text_heterogeneous_swarms"))["start"] == "random"
 
 
+def test_the_leader_and_its_followers_are_those_of_the_form() -> None:
+    dpo = fields(translated("text_sparta_stackelberg", leader_type="bandit"))
+    assert (dpo["leader"], dpo["training"], dpo["num_instructions"]) == ("exp3", "dpo", 500)
+    config = translated(
+        "sparta_stackelberg", training_algorithm="grpo", grpo_learning_rate=0.01,
+        dpo_learning_rate=0.5, instr_sample_gamma=0.4,
+    )  # fmt: skip
+    grpo = fields(config)
+    assert (grpo["learning_rate"], grpo["num_instructions"]) == (0.01, 128)
+    assert grpo["leader_mix"] == 0.4
+    assert any("dpo_learning_rate has no effect: training_algorithm" in n for n in config.notes)
+    sparta = plan.build_method(translated("text_sparta", initial_k=7, score_type="static").method)
+    assert (sparta.initial_k, sparta.score_type, sparta.judging) == (7, "static", "scores")
+
+
 def test_ratio_cuts_dev_and_never_test() -> None:
     config = translated(ratio=0.25)
     assert isinstance(config.task, TaskConfig)
@@ -320,7 +398,7 @@ def test_a_key_of_another_method_has_a_note_and_is_still_checked() -> None:
         translated(gamma=3)
 
 
-@pytest.mark.parametrize("method", ["text_sparta_stackelberg", "weight_dare_ties", "collm", "expo"])
+@pytest.mark.parametrize("method", ["weight_dare_ties", "collm", "expo"])
 def test_methods_that_are_not_built_say_so(method: str) -> None:
     with pytest.raises(UnknownNameError, match="not available yet"):
         compat.translate(peer(method))

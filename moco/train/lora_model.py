@@ -172,7 +172,12 @@ def save(model: Any, spec: ModelSpec, folder: Path) -> None:
     """The adapter as a member's folder: float32 weights, and a config without this machine's
     path.
     """
-    model.save_pretrained(folder, safe_serialization=True, selected_adapters=["default"])
+    model.save_pretrained(
+        folder,
+        safe_serialization=True,
+        selected_adapters=["default"],
+        save_embedding_layers=False,  # none is trained; "auto" looks for the base on the Hub
+    )
     (folder / "README.md").unlink(missing_ok=True)
     path = folder / lora.CONFIG
     config = json.loads(path.read_text(encoding="utf-8"))

@@ -4,10 +4,12 @@ side, so that they may ask models themselves: from the cache where a call was ma
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from moco import comparing
 from moco.model import Model
 from moco.scorers.base import Scorer
 from moco.train.rows import written
@@ -55,6 +57,41 @@ class TaskReward:
             Prediction(sample.query.id, text) for sample, text in zip(samples, texts, strict=True)
         ]
         return [found.value for found in self.scorer.score(samples, predictions, self.roles)]
+
+
+@dataclass(frozen=True)
+class JudgeReward:
+    """Other members' marks of an answer, as one weighted mean from 0 to 1; data rows carry what
+    `lesson_of` puts there, and the names of their `judges`.
+    """
+
+    judges: Mapping[str, Model]
+    weights: Mapping[str, float]
+
+    def identity(self) -> Mapping[str, Json]:
+        """The judges and their weights."""
+        known = {name: model.spec.fingerprint for name, model in self.judges.items()}
+        return {"name": "judges", "judges": known, "weights": dict(self.weights)}
+
+    def score(
+        self, items: Sequence[Mapping[str, Json]], texts: Sequence[str]
+    ) -> list[float | None]:
+        """Means over the judges whose marks could be read; None where there is none."""
+        marks: list[dict[str, float]] = [{} for _ in texts]
+        for name, judge in self.judges.items():
+            own = [i for i, item in enumerate(items) if name in item["judges"]]
+            asked = [(_sample(items[i]).query, texts[i]) for i in own]
+            for i, mark in zip(own, comparing.grade(judge, asked, stage="reward"), strict=True):
+                if mark is not None:
+                    marks[i][name] = mark
+        return [self._mean(found) for found in marks]
+
+    def _mean(self, marks: Mapping[str, float]) -> float | None:
+        total = math.fsum(self.weights[name] for name in marks)
+        if total <= 0:
+            return None
+        mean = math.fsum(self.weights[name] * mark for name, mark in marks.items()) / total
+        return (mean - comparing.LOWEST) / (comparing.HIGHEST - comparing.LOWEST)
 
 
 def lesson_of(sample: Sample, prompt: Prompt | None = None) -> dict[str, Json]:

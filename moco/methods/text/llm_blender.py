@@ -14,6 +14,7 @@ from moco import comparing, prompts
 from moco.access import Access, ModelFacts, Problem, Requires, RoleNeed
 from moco.analysis.ratings import bradley_terry
 from moco.comparing import Pair, Preference
+from moco.errors import PromptTooLongError
 from moco.methods import votes
 from moco.methods.base import Level, Method, dev_best
 from moco.pool import Dev, Model, Pool
@@ -206,7 +207,10 @@ class LlmBlender(Method[State]):
                     continue
                 texts = (answers[i][q].text, answers[j][q].text)
                 label = "A" if scores[i][q] > scores[j][q] else "B"
-                prompt = prompts.pick(query, texts, spare=comparing.room_of(ranker))
+                try:
+                    prompt = prompts.pick(query, texts, spare=comparing.room_of(ranker))
+                except PromptTooLongError:  # the ranker could not be asked either
+                    continue
                 rows.append({"prompt": prompt, "completion": label})
         return rows
 
