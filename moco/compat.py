@@ -237,7 +237,9 @@ def _checked(key: Key, value: Any) -> Any:
         return _Wrong(f"must be one of {', '.join(key.choices)}{shown}.{near}")
     if key.type in ("text", "texts", "shares", "matrix"):
         return _listed(key, value)
-    whole = key.type == "int"
+    whole = key.type in ("int", "whole")
+    if key.type == "whole" and isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         return _Wrong(f"must be a {'whole ' if whole else ''}number{shown}")
     if (

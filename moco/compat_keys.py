@@ -16,9 +16,9 @@ NO_LIMIT = math.inf
 class Key:
     """One hyperparameter: what it may be, and what it becomes here."""
 
-    type: Literal["int", "float", "bool", "choice", "text", "texts", "shares", "matrix"]
-    """`texts`: one per model; `shares`: of training, validation and test, which make 1; `matrix`:
-    rows of 0 and 1.
+    type: Literal["int", "whole", "float", "bool", "choice", "text", "texts", "shares", "matrix"]
+    """`whole`: an int that may be written 1.0; `texts`: one per model; `shares`: of training,
+    validation and test, which make 1; `matrix`: rows of 0 and 1.
     """
     target: str = ""
     """Where it goes, such as `sampling.temperature`, `method.tie`, `roles.router` or
@@ -291,13 +291,13 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
         "dpo_learning_rate": Key(
             "float", "method.learning_rate", 1e-6, open=True, high=1, when=DPO
         ),
-        "dpo_epoch": Key("int", "method.epochs", 1, low=1, high=1000, when=DPO),
+        "dpo_epoch": Key("whole", "method.epochs", 1, low=1, high=1000, when=DPO),
         "grpo_batch_size": Key("int", low=1, high=4096, why=RECIPE),
         "grpo_gradient_accumulation_steps": Key("int", low=1, high=4096, why=RECIPE),
         "grpo_learning_rate": Key(
             "float", "method.learning_rate", 1e-6, open=True, high=1, when=GRPO
         ),
-        "grpo_epoch": Key("int", "method.epochs", 1, low=1, high=1000, when=GRPO),
+        "grpo_epoch": Key("whole", "method.epochs", 1, low=1, high=1000, when=GRPO),
         "grpo_num_generations": Key("int", "method.num_generations", 4, low=2, high=1024),
         "grpo_max_completion_length": Key(
             "int", low=1, high=100_000, why="rollouts have the room of all answers"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ MAX_NODES = 100_000
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses duplicate keys."""
+    """Safe YAML that refuses duplicate keys, or lists them where it is given a list."""
+
+    twice: list[str] | None = None
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -27,18 +30,27 @@ def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dic
                 f"line {key_node.start_mark.line + 1}: a key must be text, not {clip(repr(key))}"
             )
         if key in seen:
-            raise ConfigError(
-                f"line {key_node.start_mark.line + 1}: the key '{clip(key)}' stands twice"
-            )
+            what = f"line {key_node.start_mark.line + 1}: the key '{clip(key)}' stands twice"
+            if loader.twice is None:
+                raise ConfigError(what)
+            loader.twice.append(what)
         seen.add(key)
     return loader.construct_mapping(node, deep=True)
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+# numbers such as 1e-6, which YAML 1.2 and JSON read as numbers and the library as text
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
 
 
-def parse_yaml(text: str) -> Any:
-    """A YAML (or JSON) document as plain values; depth, size and aliases are bounded."""
+def parse_yaml(text: str, twice: list[str] | None = None) -> Any:
+    """A YAML (or JSON) document as plain values; depth, size and aliases are bounded. A key that
+    stands twice is an error, or is noted in the list `twice`, and the last one counts.
+    """
     depth = nodes = 0
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
@@ -52,7 +64,9 @@ def parse_yaml(text: str) -> Any:
                 raise ConfigError(f"line {line}: nested deeper than {MAX_DEPTH} levels")
             if nodes > MAX_NODES:
                 raise ConfigError(f"more than {MAX_NODES:,} values; this is no configuration")
-        value = yaml.load(text, Loader=_Loader)
+        loader = _Loader(text)
+        loader.twice = twice
+        value = loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -80,8 +94,8 @@ def _check_size(value: Any) -> None:
         stack += [(item, depth + 1) for item in below]
 
 
-def read_file(path: Path) -> dict[str, Any]:
-    """A config file's top-level mapping."""
+def read_file(path: Path, twice: list[str] | None = None) -> dict[str, Any]:
+    """A config file's top-level mapping; `twice` as in `parse_yaml`."""
     try:
         if path.is_dir():
             raise ConfigError(f"{clip(str(path), 300)}: is a folder, not a config file")
@@ -100,7 +114,7 @@ def read_file(path: Path) -> dict[str, Any]:
     if "\0" in text:
         raise ConfigError(f"{path}: a binary file, not a configuration")
     try:
-        data = parse_yaml(text)
+        data = parse_yaml(text, twice)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     if data is None:

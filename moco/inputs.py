@@ -17,18 +17,23 @@ def read(path: Path, changes: Sequence[str] = ()) -> RunConfig | StudyConfig:
     """The config of a file with `key=value` changes; nothing is loaded or downloaded.
 
     In the peer's form a change of one of its own keys is made before the translation, any other
-    change after it.
+    change after it; of a key that stands twice the last counts, as there.
     """
-    data = documents.read_file(path)
+    twice: list[str] = []
+    data = documents.read_file(path, twice)
     where = clip(str(path), 300)
     if compat.is_peer(data):
         own = [c for c in changes if compat.owns(c)]
         translated = compat.translate(config.override(data, own), where)
+        told = tuple(f"{line}; the last counts" for line in twice)
+        translated = translated.model_copy(update={"notes": (*translated.notes, *told)})
         rest = [c for c in changes if not compat.owns(c)]
         if not rest:
             return translated
         data = config.override(translated.model_dump(mode="json"), rest)
         return _parse(RunConfig, data, where)
+    if twice:
+        raise ConfigError(f"{where}: {twice[0]}")
     data = config.override(data, changes)
     if any(key in data for key in STUDY_KEYS):
         study: StudyConfig = config.parse(StudyConfig, data, where)

@@ -206,8 +206,8 @@ OWN = {
     ],
 }
 GOOD: dict[str, Any] = {
-    "int": 1, "float": 0.5, "bool": 1, "text": "some-model", "texts": ["Adds.", "Spells."],
-    "shares": [0.7, 0.2, 0.1], "matrix": [[0, 1], [1, 0]],
+    "int": 1, "whole": 1.0, "float": 0.5, "bool": 1, "text": "some-model",
+    "texts": ["Adds.", "Spells."], "shares": [0.7, 0.2, 0.1], "matrix": [[0, 1], [1, 0]],
 }  # fmt: skip
 
 
@@ -263,7 +263,7 @@ def test_every_key_is_checked_for_type_and_range(method: str) -> None:
         bad: list[Any] = [[1], {"a": 1}, float("nan"), 10**400, -(10**400), -5]
         bad += [] if key.type == "text" else ["32"]
         bad += [2, 0.0] if key.type == "bool" else [True]
-        bad += [1.0, 1.5] if key.type == "int" else []
+        bad += [1.0, 1.5] if key.type == "int" else [1.5] if key.type == "whole" else []
         bad += [] if key.nullable else [None]
         for value in bad:
             with pytest.raises(ConfigError, match=rf"hyperparameters\.{name}"):
@@ -363,6 +363,17 @@ def test_the_leader_and_its_followers_are_those_of_the_form() -> None:
     assert any("dpo_learning_rate has no effect: training_algorithm" in n for n in config.notes)
     sparta = plan.build_method(translated("text_sparta", initial_k=7, score_type="static").method)
     assert (sparta.initial_k, sparta.score_type, sparta.judging) == (7, "static", "scores")
+
+
+def test_of_a_key_that_stands_twice_the_last_counts_as_there(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    models = '"model_names": ["zoo://mini/base", "zoo://mini/words"]'
+    tuned = '{"temperature": 0.7,\n"temperature": 0.3}'
+    rest = f'"method": "text_moa", "task": "gsm8k", {models}, "hyperparameters": {tuned}'
+    path.write_text("{" + rest + "}")
+    found = inputs.read_run(path)
+    assert found.sampling.temperature == 0.3
+    assert "line 2: the key 'temperature' stands twice; the last counts" in found.notes
 
 
 def test_ratio_cuts_dev_and_never_test() -> None:

@@ -12,6 +12,7 @@ import pytest
 import scripted
 
 from moco import registry, sources
+from moco.documents import parse_yaml
 from moco.engine.cache import Cache
 from moco.store import records
 from moco.store.run_dir import RunDir
@@ -354,3 +355,11 @@ def test_one_bad_config_does_not_hide_another(
     bad = scripted.write_config(tmp_path, "", "bad.yaml")
     code, out, err = scripted.call(capsys, "check", bad, good)
     assert code == 2 and "is empty" in err and "fits" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-6", 1e-6), ("2E5", 2e5), ("1.5e-3", 1.5e-3), ("-3.e2", -300.0)]
+)
+def test_numbers_with_an_exponent_are_numbers(text: str, value: float) -> None:
+    assert parse_yaml(f"rate: {text}") == {"rate": value}
+    assert parse_yaml("name: 3e5a") == {"name": "3e5a"}
