@@ -288,16 +288,23 @@ def _cut(
     return TaskData(name, source, found.sha256, scorer, dev, test, found.notes, counting=counting)
 
 
-def fit_context(data: TaskData, found: Members, sampling: Sampling, on_too_long: str) -> TaskData:
-    """The questions that fit every member's context; others raise, or are left out and counted."""
+def fit_context(planned: Plan, sampling: Sampling, on_too_long: str) -> TaskData:
+    """The questions that fit the context of every member, and of every model in a role that a
+    member takes where nobody is named; others raise, or are left out and counted.
+    """
     from moco.engine.keys import spare_tokens
 
+    data, found = planned.task, planned.members
+    assert data is not None
+    needs = planned.method.needs().roles
+    stand_ins = [spec for role, spec in found.roles.items() if _reads(needs.get(role))]
+
     def too_long(sample: Sample) -> str:
-        for spec in found.pool:
+        for spec in (*found.pool, *stand_ins):
             left = spare_tokens(spec, sample.query.prompt, sampling.max_tokens)
             if left is not None and left < 0:
                 question = f"question '{sample.query.id}'"
-                return f"{question} is {-left} tokens too long for member '{spec.name}'"
+                return f"{question} is {-left} tokens too long for model '{spec.name}'"
         return ""
 
     reasons = {s.query.id: why for s in (*data.dev, *data.test) if (why := too_long(s))}
@@ -311,9 +318,14 @@ def fit_context(data: TaskData, found: Members, sampling: Sampling, on_too_long:
         )
     dev = tuple(s for s in data.dev if s.query.id not in reasons)
     test = tuple(s for s in data.test if s.query.id not in reasons)
-    note = f"{len(reasons)} questions do not fit a member's context and were skipped"
+    note = f"{len(reasons)} questions do not fit a model's context and were skipped"
     if not test:
-        raise PromptTooLongError("no test question fits every member's context")
+        raise PromptTooLongError("no test question fits every model's context")
     return replace(
         data, dev=dev, test=test, notes=(*data.notes, note), skipped=len(data.test) - len(test)
     )
+
+
+def _reads(need: access.RoleNeed | None) -> bool:
+    """Whether a role reads whole questions, as members do."""
+    return need is not None and need.default == "dev-best"

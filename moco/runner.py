@@ -47,7 +47,7 @@ def run(
     planned = plan(config, pull=True, accept_licence=accept_licence, files=files)
     planned.require()
     assert planned.task is not None
-    data = fit_context(planned.task, planned.members, sampling_of(config), config.on_too_long)
+    data = fit_context(planned, sampling_of(config), config.on_too_long)
     digest = manifest.run_digest(planned, data)
     folder = log_dir.expanduser() / folder_name(planned.method.name(), data.name, digest)
     with RunDir(folder) as store, opened(config.engine, engine, progress) as running:

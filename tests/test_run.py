@@ -17,7 +17,7 @@ import scripted
 from moco import runner
 from moco.analysis import stats
 from moco.config import RunConfig, parse
-from moco.errors import EnvironmentProblem
+from moco.errors import EnvironmentProblem, PromptTooLongError
 from moco.report.report import Report
 from moco.report.tables import run_sheet
 
@@ -239,3 +239,26 @@ def _stored(cache: Path) -> int:
         return 0
     finally:
         db.close()
+
+
+def test_questions_that_do_not_fit_an_aggregator_are_known_before_anything_is_asked(
+    tmp_path: Path, calls: Path
+) -> None:
+    path = scripted.write_data(tmp_path, name="long.jsonl")
+    long = {
+        "id": "long", "split": "test", "question": "word " * 20_000, "choices": ["red", "green"],
+        "answer": "A",
+    }  # fmt: skip
+    path.write_text(path.read_text() + json.dumps(long) + "\n")
+    changes = {
+        "task": {"path": str(path)}, "method": "moa", "roles": {"aggregator": "zoo://mini/base"},
+        "sampling": {"max_tokens": 16},
+    }  # fmt: skip
+    with pytest.raises(
+        PromptTooLongError, match=r"'test-12' is \d+ tokens too long for model 'base'"
+    ):
+        runner.run(parse(RunConfig, {**scripted.run_config(tmp_path), **changes}), tmp_path / "r")
+    assert not calls.exists()
+    config = {**scripted.run_config(tmp_path), **changes, "on_too_long": "skip"}
+    report = runner.run(parse(RunConfig, config), tmp_path / "r")
+    assert report.n == 12 and any("1 questions do not fit" in note for note in report.notes)
