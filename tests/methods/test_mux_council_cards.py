@@ -223,3 +223,24 @@ def test_the_answerer_may_be_chosen_with_notes() -> None:
     with Pool.open(members) as pool:
         assert KnowledgeCard().fit(pool, dev())["best"] == "solver"
         assert KnowledgeCard(chosen="informed").fit(pool, dev())["best"] == "reader"
+
+
+@pytest.mark.parametrize("k", [2, 3, 5, 8])
+@pytest.mark.parametrize("calibrate", [False, True])
+def test_adaptive_samples_give_the_same_answers_from_fewer_calls(k: int, calibrate: bool) -> None:
+    members = [
+        spoken("sure", ["Answer: A"] * 9 + ["Answer: B"]),
+        spoken("torn", ["Answer: B", "Answer: A", "Answer: C", "hm"]),
+        spoken("often", ["Answer: C"] * 3 + ["Answer: B", "so"]),
+    ]
+    asked = [query(f"x{i}") for i in range(40)]
+    with Pool.open(members) as pool:
+        state = mux(k=k, calibrate=calibrate).fit(pool, dev(12))
+        count = pool.context.engine.fresh_calls
+        some = mux(k=k, calibrate=calibrate, adaptive=True).predict(pool, asked, state)
+        fewer = pool.context.engine.fresh_calls - count
+        everything = mux(k=k, calibrate=calibrate).predict(pool, asked, state)
+        assert [(p.text, p.by) for p in some] == [(p.text, p.by) for p in everything]
+        assert fewer <= 3 * k * len(asked) * (1 if k < 5 else 0.9)
+        # what was drawn is drawn again from the cache
+        assert pool.context.engine.fresh_calls - count == 3 * k * len(asked)

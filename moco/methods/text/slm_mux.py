@@ -16,7 +16,7 @@ from moco.engine.cache import digest
 from moco.methods import votes
 from moco.methods.base import Level, Method
 from moco.pool import Dev, Pool
-from moco.types import Generation, Json, Prediction, Query, Sampling
+from moco.types import Generation, Json, Prediction, Query, Request, Sampling
 
 MOST_SEARCHED = 12
 """Members up to which every subset is tried."""
@@ -65,6 +65,10 @@ class SlmMux(Method[State]):
     """Whether the set of members is searched on dev, among all sets of at least two."""
     penalty: float = Field(default=1.0, ge=0, le=100)
     """Weight of contradictions in that search."""
+    adaptive: bool = False
+    """Whether a member is asked for no further sample once it cannot win any more, and a question
+    ends once nothing can change its answer: the same answers from fewer calls, in more steps.
+    """
 
     def needs(self) -> Requires:
         """Dev is not needed where nothing is learnt and ties go by order or draw."""
@@ -143,16 +147,71 @@ class SlmMux(Method[State]):
         draws = [
             pool.ask_all(queries, sampling=sampling, draw=d, stage="sample") for d in range(self.k)
         ]
-        found = []
-        for i, query in enumerate(queries):
-            own = []
-            for m in range(len(pool)):
-                samples = [draw[m][i] for draw in draws]
-                groups = cluster(votes.read(samples, query))
-                group = max(groups, key=len) if groups else []
-                own.append((samples[group[0]] if group else samples[0], len(group)))
-            found.append(own)
-        return found
+        return [
+            [_most(query, [draw[m][i] for draw in draws])[:2] for m in range(len(pool))]
+            for i, query in enumerate(queries)
+        ]
+
+    def _adapted(
+        self, pool: Pool, queries: Sequence[Query], state: State
+    ) -> list[list[tuple[Generation, int]]]:
+        """As `_held`, of samples that can matter: more than half of k from all, then one by one
+        from those that can still win.
+        """
+        sampling = replace(pool.context.sampling, temperature=self.temperature)
+        n = len(pool)
+        samples: list[list[list[Generation]]] = [[[] for _ in range(n)] for _ in queries]
+        racing = [(i, m) for i in range(len(queries)) for m in range(n)]
+        start = self.k // 2 + 1
+        for draws in (range(start), *([d] for d in range(start, self.k))):
+            requests = [
+                Request(
+                    pool[m].name, queries[i].prompt, sampling, draw=draw, query_id=queries[i].id,
+                    stage="sample",
+                )
+                for i, m in racing
+                for draw in draws
+            ]  # fmt: skip
+            given = iter(pool.generate(requests))
+            for i, m in racing:
+                samples[i][m] += [next(given) for _ in draws]
+            left = self.k - draws[-1] - 1
+            racing = [
+                (i, m)
+                for i in sorted({i for i, _ in racing})
+                for m in self._contenders(pool.names, queries[i], samples[i], left, state)
+            ]
+        return [
+            [_most(query, own)[:2] for own in members]
+            for query, members in zip(queries, samples, strict=True)
+        ]
+
+    def _contenders(
+        self,
+        names: Sequence[str],
+        query: Query,
+        samples: Sequence[Sequence[Generation]],
+        left: int,
+        state: State,
+    ) -> list[int]:
+        """Members whose further samples can change the answer; `left` samples are not drawn yet of
+        those that drew all so far.
+        """
+        most = [_most(query, own) for own in samples]
+        drawn = max(len(own) for own in samples)
+        low = [self._sure(state, n, count) for n, (_, count, _) in zip(names, most, strict=True)]
+        high = [
+            self._sure(state, n, count + left) if len(own) == drawn else sure
+            for n, own, (_, count, _), sure in zip(names, samples, most, low, strict=True)
+        ]
+        able = [m for m, own in enumerate(samples) if len(own) == drawn and high[m] >= max(low)]
+        if len(able) == 1 and most[able[0]][2] > left:  # its answer cannot change either
+            return []
+        return able
+
+    def _sure(self, state: State, name: str, count: int) -> float:
+        """A member's confidence by its number of equal samples."""
+        return state["trusted"][name][count] if state["trusted"] else count / self.k
 
     def predict(
         self, pool: Pool, queries: Sequence[Query], state: State | None
@@ -160,7 +219,11 @@ class SlmMux(Method[State]):
         """The most confident member's most frequent answer."""
         known = state or {"members": pool.names, "accuracy": {}, "trusted": {}}
         members = pool.of(known["members"])
-        held = self._held(members, queries)
+        held = (
+            self._adapted(members, queries, known)
+            if self.adaptive
+            else self._held(members, queries)
+        )
         return [
             self._pick(members, query, own, known) for query, own in zip(queries, held, strict=True)
         ]
@@ -170,8 +233,7 @@ class SlmMux(Method[State]):
     ) -> Prediction:
         names = pool.names
         sure = [
-            state["trusted"][name][count] if state["trusted"] else count / self.k
-            for name, (_, count) in zip(names, held, strict=True)
+            self._sure(state, name, count) for name, (_, count) in zip(names, held, strict=True)
         ]
         tied = [m for m, value in enumerate(sure) if value == max(sure)]
         if self.tie == "dev":
@@ -186,3 +248,15 @@ class SlmMux(Method[State]):
             "confidence": dict(zip(names, sure, strict=True)), "votes": count, "tied": len(tied),
         }  # fmt: skip
         return Prediction(query.id, text.text, (names[chosen],), text.stop, notes)
+
+
+def _most(query: Query, samples: Sequence[Generation]) -> tuple[Generation, int, int]:
+    """(the earliest sample of the most frequent answer, how many agree, by how many it leads the
+    next); the first sample and 0 where none could be read.
+    """
+    groups = cluster(votes.read(samples, query))
+    if not groups:
+        return samples[0], 0, 0
+    group = max(groups, key=len)
+    second = max((len(other) for other in groups if other is not group), default=0)
+    return samples[group[0]], len(group), len(group) - second
