@@ -81,20 +81,37 @@ def _check_file(path: Path, every: bool) -> int:
     found = inputs.read(path)
     shown = clip(str(path), 300)
     singles = studies.runs_of(found) if isinstance(found, StudyConfig) else [found]
-    problems: list[str] = []
-    notes: list[str] = []
+    problems, notes = dict[str, list[RunConfig]](), dict[str, list[RunConfig]]()
     for single in singles:
-        where = f"{studies.label_of(single.method)}: " if len(singles) > 1 else ""
         for problem in plan(single, pull=False).problems:
-            (notes if problem.note else problems).append(f"{where}{problem}")
-    lines = [f"{shown}: {_count(len(dict.fromkeys(problems)))}"]
-    lines += [f"  problem: {line}" for line in dict.fromkeys(problems)]
-    lines += [f"  note: {line}" for line in dict.fromkeys(notes)]
+            (notes if problem.note else problems).setdefault(str(problem), []).append(single)
+    lines = [f"{shown}: {_count(len(problems))}"]
+    lines += [f"  problem: {_whose(own, singles)}{line}" for line, own in problems.items()]
+    lines += [f"  note: {_whose(own, singles)}{line}" for line, own in notes.items()]
     terminal.out("\n".join(lines))
     if every:
         for single in {studies.task_label(s): s for s in singles}.values():
             terminal.sheet(_matrix(single))
     return 2 if problems else 0
+
+
+def _whose(own: Sequence[RunConfig], every: Sequence[RunConfig]) -> str:
+    """Of which runs of a study something holds: nothing for all, else their tasks where it holds
+    for all methods on them, else their methods.
+    """
+
+    def methods(runs: Sequence[RunConfig]) -> list[str]:
+        return list(dict.fromkeys(studies.label_of(run.method) for run in runs))
+
+    def tasks(runs: Sequence[RunConfig]) -> list[str]:
+        return list(dict.fromkeys(studies.task_label(run) for run in runs))
+
+    whole = methods(own) == methods(every)
+    if whole and tasks(own) == tasks(every):
+        return ""
+    names = tasks(own) if whole else methods(own)
+    more = f" (+{len(names) - 3} more)" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}: "
 
 
 def _count(problems: int) -> str:
