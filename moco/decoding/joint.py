@@ -9,8 +9,10 @@ Every token is read once per member; only rolled-back tokens are read again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -29,10 +31,15 @@ if TYPE_CHECKING:
     from moco.methods.base import JointMethod
 
 Done = Callable[[int, Generation], None]
+T = TypeVar("T")
+ROOM = 64
+"""Rows that are written at a time."""
 
 
 class JointSession:
-    """The rows of one joint job; `live` are those still being written."""
+    """The rows of one joint job; `live` are those being written, at most `room` of them at a time:
+    a row that ends makes room for the next.
+    """
 
     def __init__(
         self,
@@ -40,16 +47,28 @@ class JointSession:
         tasks: Sequence[JointRow],
         done: Done | None = None,
         cancelled: Callable[[], bool] | None = None,
+        room: int = 64,
     ) -> None:
         self.voices = list(voices)
         self.names = [v.name for v in voices]
-        self._done, self._cancelled = done, cancelled
+        self.device = voices[0].session.device
+        """Where all members' logits come together, on whatever device each of them is."""
+        self._done, self._cancelled, self._room = done, cancelled, room
         self._lines: dict[int, Line] = {}
+        self._writing: dict[int, Line] = {}
+        """Those that are open and no copies."""
+        self._waiting = deque(enumerate(tasks))
+        self._next = len(tasks)
         self.results: dict[int, Generation] = {}
         self._clock = time.monotonic()
         self._any_stop = frozenset().union(*(v.renderer.stop_ids for v in voices))
-        for index, task in enumerate(tasks):
-            self._lines[index] = self._open(index, task)
+        self._admit()
+
+    def _admit(self) -> None:
+        """Open waiting rows while there is room."""
+        for _ in range(min(self._room - len(self._writing), len(self._waiting))):
+            index, task = self._waiting.popleft()
+            self._lines[index] = self._writing[index] = self._open(index, task)
 
     def _open(self, index: int, task: JointRow) -> Line:
         own = [
@@ -60,10 +79,21 @@ class JointSession:
 
     @property
     def live(self) -> list[int]:
-        """Rows that have not ended, in order; raises Cancelled when the job was cancelled."""
+        """Rows being written, in order, those that ended since the last time replaced by waiting
+        ones; raises Cancelled when the job was cancelled.
+        """
         if self._cancelled is not None and self._cancelled():
             raise Cancelled("cancelled")
-        return [row for row, line in self._lines.items() if line.stop is None]
+        self._tick()
+        self._admit()
+        return list(self._writing)
+
+    def _tick(self) -> None:
+        """Share the time since the last tick among the rows."""
+        now = time.monotonic()
+        for line in self._writing.values():
+            line.seconds += (now - self._clock) / len(self._writing)
+        self._clock = now
 
     def answer(self, row: int) -> bytes:
         """The row's answer so far."""
@@ -92,7 +122,8 @@ class JointSession:
         Reads what the member has not read yet; an incomplete character at the end is left out.
         """
         self._read([(member, row) for row in rows])
-        return torch.stack([_known(self._lines[row].own[member].heard) for row in rows]).float()
+        heard = torch.stack([_known(self._lines[row].own[member].heard) for row in rows])
+        return heard.to(self.device).float()
 
     def logits_each(self, rows: Sequence[int]) -> list[Tensor]:
         """`logits` of every member; members on one base share one forward pass."""
@@ -106,7 +137,7 @@ class JointSession:
 
     def options(self, member: int, rows: Sequence[int], texts: Sequence[str]) -> Tensor:
         """Log-likelihood (nats) of each text as the next thing in each row, [rows, texts]."""
-        first = self.logits(member, rows)
+        first = self.logits(member, rows).cpu()
         voice = self.voices[member]
         scores = torch.zeros(len(rows), len(texts))
         for i, row in enumerate(rows):
@@ -116,13 +147,35 @@ class JointSession:
                 total = float(sampling.logprobs_of(first[i : i + 1], torch.tensor(ids[:1]))[0])
                 if len(ids) > 1:
                     copy = voice.session.fork(own.row, 1)[0]
-                    found = voice.session.extend([copy], [ids[:-1]], [len(ids) - 1]).logits_NV
+                    found = voice.session.extend([copy], [ids[:-1]], [len(ids) - 1]).logits_NV.cpu()
                     total += float(sampling.logprobs_of(found, torch.tensor(ids[1:])).sum())
                     voice.session.free(copy)
                     own.positions += len(ids) - 1
                     own.rolled_back += len(ids) - 1
                 scores[i, j] = total
         return scores
+
+    def logits_along(self, member: int, rows: Sequence[int], counts: Sequence[int]) -> list[Tensor]:
+        """The member's logits before each of the last `counts[i]` of its own token ids and after
+        the last, one fp32 [counts[i] + 1, V] per row; in one pass, which reads them.
+
+        For a draft that others wrote: of ids the member has read already the logits are gone, and
+        that is a ValueError.
+        """
+        first = [self._lines[row].own[member] for row in rows]
+        held = [own.heard for own in first]
+        lengths = [own.read for own in first]
+        keep = {(member, row): n + 1 for row, n in zip(rows, counts, strict=True)}
+        kept = self._read([(member, row) for row in rows], keep)
+        found = []
+        for row, own, count, before, length in zip(rows, first, counts, held, lengths, strict=True):
+            along = kept.get((member, row), _known(own.heard)[None])
+            if own.read - length == count and before is not None and count:
+                along = torch.cat([before[None], along])
+            if len(along) != count + 1:
+                raise ValueError(f"row {row} has read {count} ids of its draft already")
+            found.append(along.to(self.device).float())
+        return found
 
     def uniforms(self, rows: Sequence[int]) -> Tensor:
         """One number in [0, 1) per row from its own stream, fp32 [rows]."""
@@ -170,15 +223,35 @@ class JointSession:
     def _take(self, line: Line, member: int, token: int, shared: bool) -> None:
         """The token becomes part of the answer and of its writers' ids."""
         owners = range(len(self.voices)) if shared else (member,)
-        self._catch_up(line, owners)
         data = self.token_bytes(member, token)
+        self._gain(line, data, dict.fromkeys(owners, token), -1 if shared else member)
+
+    def _gain(self, line: Line, data: bytes, ids: Mapping[int, int], author: int) -> None:
+        """Bytes become part of the answer, and of some members' ids as one token each."""
+        self._catch_up(line, ids)
+        whole = [m for m in ids if line.own[m].covered == len(line.data)]
         line.data += data
-        line.authors.append((-1 if shared else member, len(data)))
+        line.authors.append((author, len(data)))
         line.text.feed(data)
-        for m in owners:
-            own = line.own[m]
-            own.ids.append(token)
-            own.covered = len(line.data)
+        for m in whole:  # where a character is under way the token's bytes come with the rest
+            line.own[m].ids.append(ids[m])
+            line.own[m].covered = len(line.data)
+
+    def say(self, row: int, data: bytes, ids: Mapping[int, int], logprob: float = 0.0) -> None:
+        """Append a token that the members agreed on, as bytes: those in `ids` have it in their own
+        vocabulary, the others read the bytes with whatever follows.
+        """
+        line = self._lines[row]
+        line.emitted += 1
+        line.logprobs.append(logprob)
+        self._gain(line, data, ids, -1)
+        self._full(line)
+
+    def step(self, member: int, rows: Sequence[int]) -> None:
+        """One token of the member's own per row."""
+        if rows:
+            logits_BV = self.logits(member, rows)
+            self.emit(member, rows, self.draw(rows, logits_BV), logits_BV)
 
     def append(self, rows: Sequence[int], data: bytes) -> None:
         """Append bytes that the method itself writes."""
@@ -217,25 +290,56 @@ class JointSession:
                 own.heard = own.state = None
 
     def fork(self, row: int, count: int) -> list[int]:
-        """Further rows that continue from this one; their results are the method's to collect."""
+        """Copies that continue from this row, to try something: they are not among `live`, nothing
+        is delivered of them, and each has to be adopted or dropped.
+        """
         line = self._lines[row]
         made = []
         for _ in range(count):
-            index = max(self._lines) + 1
+            index, self._next = self._next, self._next + 1
             own = []
             for voice, mine in zip(self.voices, line.own, strict=True):
                 copy = voice.session.fork(mine.row, 1)[0]
-                own.append(
-                    Own(mine.prompt, copy, list(mine.ids), mine.covered, mine.read, mine.heard)
-                )
+                own.append(replace(mine, row=copy, ids=list(mine.ids), positions=0, rolled_back=0))
             text = AnswerText(line.task.sampling.stop)
             text.feed(bytes(line.data))
             self._lines[index] = Line(
                 index, line.task, own, text, bytearray(line.data), line.emitted, line.drawn,
-                list(line.logprobs), list(line.authors),
+                list(line.logprobs), list(line.authors), copy_of=row,
+                paid=[(mine.positions, mine.rolled_back) for mine in line.own],
             )  # fmt: skip
             made.append(index)
         return made
+
+    def adopt(self, copy: int) -> None:
+        """The row becomes what its copy is; where the copy had ended, the row ends. What the row
+        itself read since the fork counts as rolled back.
+        """
+        new = self._lines.pop(copy)
+        row, stop = _known(new.copy_of), new.stop
+        line = self._lines[row]
+        for old, own, (positions, rolled_back) in zip(line.own, new.own, new.paid, strict=True):
+            own.rolled_back += rolled_back + old.positions - positions
+            own.positions += old.positions
+        new.index, new.copy_of, new.stop = row, line.copy_of, None
+        new.paid, new.seconds = line.paid, line.seconds
+        self._free(line)
+        self._lines[row] = new
+        if row in self._writing:
+            self._writing[row] = new
+        if stop is not None:
+            self._end(new, stop)
+
+    def drop(self, copies: Iterable[int]) -> None:
+        """Let copies go; what they read counts as rolled back in their rows."""
+        for copy in copies:
+            gone = self._lines.pop(copy)
+            line = self._lines[_known(gone.copy_of)]
+            for own, lost in zip(line.own, gone.own, strict=True):
+                own.positions += lost.positions
+                own.rolled_back += lost.positions
+            line.drawn = max(line.drawn, gone.drawn)
+            self._free(gone)
 
     def finish(self, rows: Iterable[int], why: Stop) -> None:
         """End rows; their results are delivered at once."""
@@ -252,29 +356,40 @@ class JointSession:
     def close(self) -> None:
         """Give every row of every member back."""
         for line in self._lines.values():
-            if line.stop is None:
-                self._free(line)
+            self._free(line)
 
-    def _read(self, asked: Sequence[tuple[int, int]]) -> None:
-        """Let members read what they have not read; one pass per loaded base."""
-        wanted: dict[int, list[tuple[Own, list[int]]]] = {}
+    def _read(
+        self, asked: Sequence[tuple[int, int]], keep: Mapping[tuple[int, int], int] | None = None
+    ) -> dict[tuple[int, int], Tensor]:
+        """Let members read what they have not read, in one pass per loaded base; the logits of so
+        many last positions of those that read anything, where not only the last are wanted.
+        """
+        wanted: dict[int, list[tuple[tuple[int, int], Own, list[int]]]] = {}
         for member, row in dict.fromkeys(asked):
             line = self._lines[row]
             own = line.own[member]
             self._catch_up(line, (member,))
             new = [*own.prompt, *own.ids][own.read :]
             if new:
-                wanted.setdefault(id(self.voices[member].session), []).append((own, new))
+                part = ((member, row), own, new)
+                wanted.setdefault(id(self.voices[member].session), []).append(part)
             elif own.heard is None:
                 self._reread(self.voices[member].session, own)
         sessions = {id(v.session): v.session for v in self.voices}
-        for key, parts in wanted.items():
-            reading = sessions[key].extend([own.row for own, _ in parts], [new for _, new in parts])
-            for i, (own, new) in enumerate(parts):
+        kept: dict[tuple[int, int], Tensor] = {}
+        for session, parts in wanted.items():
+            counts = [min((keep or {}).get(key, 1), len(new)) for key, _, new in parts]
+            rows, chunks = [own.row for _, own, _ in parts], [new for _, _, new in parts]
+            reading = sessions[session].extend(rows, chunks, counts)
+            end = 0
+            for (key, own, new), count in zip(parts, counts, strict=True):
+                end += count
                 own.read += len(new)
                 own.positions += len(new)
-                own.heard = reading.logits_NV[i]
-                own.state = reading.hidden_NW[i] if len(reading.hidden_NW) > i else None
+                own.heard = reading.logits_NV[end - 1]
+                own.state = reading.hidden_NW[end - 1] if len(reading.hidden_NW) >= end else None
+                kept[key] = reading.logits_NV[end - count : end]
+        return kept
 
     def _reread(self, session: Session, own: Own) -> None:
         """After a rollback the last position is read again, for its logits are gone."""
@@ -304,11 +419,14 @@ class JointSession:
             self._end(line, "length")
 
     def _end(self, line: Line, why: Stop) -> None:
+        self._tick()
         line.stop = why
+        if line.copy_of is not None:
+            return
+        del self._writing[line.index]
         line.text.finish()
         reasoning, text = line.text.split()
-        seconds = (time.monotonic() - self._clock) / len(self._lines)
-        usage = cost(line, self.voices, seconds)
+        usage = cost(line, self.voices)
         stop = "length" if line.text.unclosed and why == "eos" else why
         result = Generation(
             text, stop, usage, logprobs=tuple(line.logprobs), reasoning=reasoning,
@@ -321,13 +439,15 @@ class JointSession:
 
     def _free(self, line: Line) -> None:
         for voice, own in zip(self.voices, line.own, strict=True):
-            voice.session.free(own.row)
-            own.heard = own.state = None
+            if own.row >= 0:
+                voice.session.free(own.row)
+            own.row, own.heard, own.state = -1, None, None
 
 
-def _known(value: Tensor | None) -> Tensor:
+def _known(value: T | None) -> T:
+    """What has to be there."""
     if value is None:
-        raise InputError("this model gives no hidden states")
+        raise InputError("this is not known of the row: no state was given, or it is no copy")
     return value
 
 
@@ -347,7 +467,7 @@ def run_joint(
         Voice(spec.name, sessions[id(b)], b.renderer(spec), mixture, b.num_parameters)
         for b, spec, mixture in zip(backends, specs, mixtures, strict=True)
     ]
-    joint = JointSession(voices, tasks, done, cancelled)
+    joint = JointSession(voices, tasks, done, cancelled, room=ROOM)
     try:
         with torch.inference_mode():
             method.write(joint, state)

@@ -64,6 +64,11 @@ class Line:
     authors: list[tuple[int, int]] = field(default_factory=list)
     """(member, bytes) in order of writing; member −1 = the method itself."""
     stop: Stop | None = None
+    copy_of: int | None = None
+    """The row of which it is a copy, whose text is a method's own business."""
+    paid: list[tuple[int, int]] = field(default_factory=list)
+    """Of a copy: positions and rolled-back ones of each member in its row at the fork."""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ def boundary(data: bytes | bytearray) -> int:
     return len(data)
 
 
-def cost(line: Line, voices: Sequence[Voice], seconds: float) -> Usage:
+def cost(line: Line, voices: Sequence[Voice]) -> Usage:
     """What a row cost all members together."""
     return Usage(
         prompt_tokens=sum(len(own.prompt) for own in line.own),
@@ -101,7 +106,7 @@ def cost(line: Line, voices: Sequence[Voice], seconds: float) -> Usage:
         flops=sum(
             2.0 * v.num_parameters * own.positions for v, own in zip(voices, line.own, strict=True)
         ),
-        seconds=seconds,
+        seconds=line.seconds,
     )
 
 

@@ -22,6 +22,8 @@ from moco.types import Json
 
 CLOSED_ROWS = 64
 """Rows per batch where a row's numbers depend on its batch (not float32)."""
+JOINT_ROWS = 256
+"""The same of rows that several models write, of which a session holds some at a time."""
 
 
 class Executor(Protocol):
@@ -323,6 +325,7 @@ def _groups(job: Job, calls: list[Call], fresh: set[str]) -> list[tuple[list[Cal
     cached calls included, and a batch with anything missing is run whole: so a resumed run repeats
     an uninterrupted one.
     """
+    closed = {"train": 1, "joint": JOINT_ROWS}.get(job.kind, CLOSED_ROWS)
     groups: dict[str, list[Call]] = {}
     for call in calls:
         groups.setdefault(call.spec.base_key, []).append(call)
@@ -331,9 +334,9 @@ def _groups(job: Job, calls: list[Call], fresh: set[str]) -> list[tuple[list[Cal
         alone = job.kind in ("joint", "train")
         if all(_exact(call) for call in members):
             members = [call for call in members if call.key in fresh]
-            size = 1 if job.kind == "train" else CLOSED_ROWS if alone else max(len(members), 1)
+            size = 1 if job.kind == "train" else max(len(members), 1)
         else:
-            alone, size = True, 1 if job.kind == "train" else CLOSED_ROWS
+            alone, size = True, closed
             members = sorted(members, key=lambda call: call.size)
         chunks = [members[i : i + size] for i in range(0, len(members), size)]
         batches += [(chunk, alone) for chunk in chunks if any(call.key in fresh for call in chunk)]

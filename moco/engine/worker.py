@@ -37,6 +37,7 @@ class Worker:
         self._replies: dict[str, Any] = {}
         self._loaded: OrderedDict[str, Backend] = OrderedDict()
         self._bytes: dict[str, int] = {}
+        self._places: dict[str, str] = {}
         self._closing = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="moco-worker")
 
@@ -192,11 +193,19 @@ class Worker:
             _limit_threads(self.settings.threads)
         start = time.monotonic()
         loader = registry.load("backend", spec.backend)
-        loaded: Backend = loader(spec, self.settings.devices[0], self.settings.max_batch_tokens)
+        device = self._device()
+        loaded: Backend = loader(spec, device, self.settings.max_batch_tokens)
         self._loaded[key] = loaded
-        self._bytes[key] = size
+        self._bytes[key], self._places[key] = size, device
         self._emit(Event("loaded", value=(spec.ref, time.monotonic() - start)))
         return loaded
+
+    def _device(self) -> str:
+        """The device that holds the fewest bytes of loaded weights, the first of equals."""
+        held = dict.fromkeys(self.settings.devices, 0)
+        for key in self._loaded:
+            held[self._places[key]] += self._bytes[key]
+        return min(held, key=lambda device: held[device])
 
     def _make_room(self, size: int) -> None:
         limit = self.settings.memory_bytes

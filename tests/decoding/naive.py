@@ -24,6 +24,8 @@ def _plain(folder: Path) -> Any:
 class NaiveSession:
     """The same rows, but every call reads every row from its start."""
 
+    device = torch.device("cpu")
+
     def __init__(self, folder: Path | None) -> None:
         self.model = _plain(folder) if folder is not None else None
         self.rows: dict[int, list[int]] = {}

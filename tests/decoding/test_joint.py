@@ -50,6 +50,7 @@ def write(
     naive: bool = False,
     sampling: Sampling = SHORT,
     seeds: Sequence[int] = (),
+    room: int = 64,
 ) -> list[Generation]:
     own = {id(b): NaiveSession(b.folder) if naive else b.session() for b in backends}
     voices = [
@@ -60,7 +61,7 @@ def write(
         JointRow(q, (q,) * len(backends), sampling, bytes([s]) * 32)
         for q, s in zip(questions, seeds or range(len(questions)), strict=True)
     ]
-    joint = JointSession(voices, rows)
+    joint = JointSession(voices, rows, room=room)
     method.write(joint, state)
     joint.finish(joint.live, "length")
     for session in own.values():
@@ -272,3 +273,83 @@ def test_boundary_never_cuts_a_character(data: bytes) -> None:
         size = boundary(text[:end])
         text[:size].decode()
         assert end - size < 4
+
+
+@pytest.mark.parametrize("room", [1, 2, 3])
+def test_rows_that_end_make_room_for_waiting_ones(models: dict[str, HfBackend], room: int) -> None:
+    """Whoever is written beside whom, every row gets what it gets alone."""
+    backends = [models["a"], models["other"]]
+    for method, state in ((LogitFusion(), None), (Nudging(), {"gamma": 0.2})):
+        pair = [models["a"], models["b"]] if state is None else backends
+        whole = write(method, pair, QUESTIONS * 2, state)
+        some = write(method, pair, QUESTIONS * 2, state, room=room)
+        assert [(g.text, g.stop, g.notes) for g in some] == [
+            (g.text, g.stop, g.notes) for g in whole
+        ]
+        assert [g.usage.positions for g in some] == [g.usage.positions for g in whole]
+
+
+def test_a_copy_is_adopted_or_dropped_and_what_was_read_in_vain_is_counted(
+    models: dict[str, HfBackend],
+) -> None:
+    backends = [models["a"], models["other"]]
+    voices = [Voice(b.spec.name, b.session(), b.renderer(b.spec), {}, 1) for b in backends]
+    joint = JointSession(voices, [JointRow("q", ("q", "q"), Sampling(max_tokens=8), bytes(32))])
+    joint.append([0], b"so")
+    for member in (0, 1):
+        joint.logits(member, [0])
+    line = joint._lines[0]
+    before = [own.positions for own in line.own]
+    kept, lost = joint.fork(0, 2)
+    assert joint.live == [0]
+    joint.append([kept], b" it is")
+    joint.logits(0, [kept])
+    joint.append([lost], b" and 12 more")
+    joint.logits(1, [lost])
+    joint.append([0], b" no")
+    joint.logits(0, [0])
+    own_reads = line.own[0].positions - before[0]
+    copy_reads = [joint._lines[c].own[m].positions for c, m in ((kept, 0), (lost, 1))]
+    joint.drop([lost])
+    joint.adopt(kept)
+    assert joint.live == [0] and joint.answer(0) == b"so it is"
+    first, second = joint._lines[0].own
+    assert first.positions == before[0] + own_reads + copy_reads[0]
+    assert first.rolled_back == own_reads
+    assert (second.positions, second.rolled_back) == (before[1] + copy_reads[1], copy_reads[1])
+    fresh = JointSession(voices, [JointRow("q", ("q", "q"), Sampling(max_tokens=8), bytes(32))])
+    fresh.append([0], b"so")
+    fresh.logits(0, [0])
+    fresh.append([0], b" it is")
+    assert torch.allclose(joint.logits(0, [0]), fresh.logits(0, [0]), atol=1e-4)
+    (ended,) = joint.fork(0, 1)
+    joint.finish([ended], "stop")
+    assert joint.live == [0]
+    joint.adopt(ended)
+    assert joint.live == [] and joint.results[0].text == "so it is"
+    fresh.close()
+    joint.close()
+    assert all(len(v.session) == 0 for v in voices)
+
+
+def test_logits_along_a_draft_are_those_of_reading_it_token_by_token(
+    models: dict[str, HfBackend],
+) -> None:
+    backends = [models["a"], models["b"]]
+    voices = [Voice(b.spec.name, b.session(), b.renderer(b.spec), {}, 1) for b in backends]
+    rows = [JointRow(q, (q, q), Sampling(max_tokens=20), bytes(32)) for q in QUESTIONS[:2]]
+    joint = JointSession(voices, rows)
+    joint.logits(1, [0])  # row 0: the draft starts where the member has read; row 1: nothing read
+    for _ in range(3):
+        logits = joint.logits(0, [0, 1])
+        joint.emit(0, [0, 1], joint.draw([0, 1], logits), logits, shared=True)
+    along = joint.logits_along(1, [0, 1], [3, 3])
+    for row, found in enumerate(along):
+        own = joint._lines[row].own[1]
+        naive = NaiveSession(backends[1].folder)
+        with torch.inference_mode():
+            every = naive.forward([*own.prompt, *own.ids])
+        assert torch.allclose(found, every[-4:].float(), atol=1e-4)
+    with pytest.raises(ValueError, match="already"):
+        joint.logits_along(1, [0], [3])
+    joint.close()

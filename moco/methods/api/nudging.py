@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
@@ -152,7 +153,7 @@ class Nudging(JointMethod[State]):
     def write(self, session: JointSession, state: Json) -> None:
         """One token per row and step: rows in which the base writes, then rows being nudged."""
         gamma = float(state["gamma"])
-        words = {row: _Word() for row in session.live}
+        words: dict[int, _Word] = defaultdict(_Word)
         while rows := session.live:
             self._base_step(session, [r for r in rows if words[r].mode == "base"], words, gamma)
             nudged = [r for r in rows if words[r].mode == "nudge" and session.is_live(r)]
