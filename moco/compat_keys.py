@@ -237,6 +237,10 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
         "patience": Key("int", "method.patience", 5, low=1, high=1000),
         "restart_patience": Key("int", "method.restart_patience", 3, low=1, high=1000),
     },
+    "logit_contrastive": {
+        "k": Key("int", "method.k", 1, low=1, high=1000),
+        "lambda_": Key("float", "method.strength", 0.2, high=100),
+    },
     "sparta": SPARTA,
     "sparta_stackelberg": {
         **{key: SPARTA[key] for key in SPARTA if key not in ("score_type", "debug")},
@@ -388,6 +392,7 @@ FIXED: Mapping[str, Mapping[str, Json]] = {
     "heterogeneous_swarms": {"preset": "paper"},
     "agglm": {"preset": "paper"},
     "sparta": {"preset": "paper"},
+    "logit_contrastive": {"preset": "paper"},
     "sparta_stackelberg": {"preset": "paper"},
     "multiagent_finetuning": {"preset": "paper"},
     "prompt_routing": {"preset": "paper"},
@@ -444,6 +449,7 @@ _BUILT = {
     "heterogeneous_swarms": "text_",
     "agglm": "text_",
     "sparta": "text_",
+    "logit_contrastive": "logit_",
     "sparta_stackelberg": "text_",
     "multiagent_finetuning": "text_",
     "prompt_routing": "api_",
@@ -460,7 +466,6 @@ NOT_YET: tuple[str, ...] = tuple(
     form
     for prefix, names in {
         "api_": "switch_generation mentor_collab collm",
-        "logit_": "logit_contrastive",
         "weight_": "dare_ties expo lorahub model_swarms",
     }.items()
     for name in names.split()

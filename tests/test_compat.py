@@ -172,6 +172,7 @@ OWN = {
         "eval_top_p",
         "eval_batch_size",
     ],
+    "logit_logit_contrastive": ["k", "lambda_"],
     "text_agglm": [
         "agg_model",
         "agglm_log_path",

@@ -104,6 +104,14 @@ class JointSession:
         data = self._lines[row].data
         return boundary(data) == len(data)
 
+    def covers(self, member: int, row: int) -> bool:
+        """Whether the member's own ids stand for the whole answer, an incomplete character at its
+        end included.
+        """
+        line = self._lines[row]
+        self._catch_up(line, (member,))
+        return line.own[member].covered == len(line.data)
+
     def stop_ids(self, member: int) -> frozenset[int]:
         """Token ids that end an answer of this member."""
         return self.voices[member].renderer.stop_ids
