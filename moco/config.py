@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -33,13 +33,24 @@ class Price(Strict):
     generated: float = Field(ge=0)
 
 
+class TeamConfig(Strict):
+    """Models that write each answer together, as one member."""
+
+    method: str | dict[str, Json]
+    """A joint method that learns nothing on dev, such as logit_fusion, with its hyperparameters."""
+    pool: list[Name | MemberConfig] = Field(min_length=1)
+    """Its members, which are local models."""
+
+
 class MemberConfig(Strict):
     """One model of the pool."""
 
-    model: Name
+    model: str = Field(default="", max_length=300)
     """Reference: a folder, zoo://, hf://, pypi:// or a catalogue name; of a hosted model, the
     server's name for it.
     """
+    team: TeamConfig | None = None
+    """Instead of one model: several that write each answer together."""
     name: str = Field(default="", max_length=100, pattern=r"^[^#\x00-\x1f]*$")
     """Alias; empty = the last part of the reference."""
     adapter: str = ""
@@ -58,6 +69,12 @@ class MemberConfig(Strict):
     """What it is good at, shown to routers."""
     options: dict[str, Json] = Field(default_factory=dict)
     """Settings of the back end."""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if bool(self.model) == (self.team is not None):
+            raise ValueError("needs a model, or a team, and not both")
+        return self
 
     @field_validator("base_url")
     @classmethod

@@ -8,17 +8,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from moco import access, registry, sources
 from moco import facts as facts_of_files
-from moco import registry, sources
-from moco.access import ModelFacts, Problem
+from moco.access import Access, ModelFacts, Problem
 from moco.backends.base import ModelSpec
-from moco.config import EngineConfig, Member, MemberConfig, Shared
+from moco.config import EngineConfig, Member, MemberConfig, Shared, TeamConfig
 from moco.engine.cache import digest
 from moco.errors import ConfigError, clip
-from moco.types import Json
+from moco.types import Json, Sampling
 from moco.zoo import catalogue, pools
+
+if TYPE_CHECKING:
+    from moco.methods.base import JointMethod
 
 LOCAL = "hf"
 """The back end whose models are files on this machine."""
@@ -108,6 +111,11 @@ def _role(
 
 
 def _alias(member: MemberConfig) -> str:
+    if member.team is not None:
+        given = member.team.method
+        name = given if isinstance(given, str) else str(given.get("name", ""))
+        own = [_alias(MemberConfig(model=m) if isinstance(m, str) else m) for m in member.team.pool]
+        return f"{name}({'+'.join(own)})"
     ref = member.adapter or member.model
     return re.split("[@#]", ref.rstrip("/").rpartition("/")[2])[0] or ref
 
@@ -137,6 +145,8 @@ def _with_aliases(listed: Sequence[MemberConfig], specs: Sequence[ModelSpec]) ->
 
 
 def _spec(member: MemberConfig, engine: EngineConfig, pull: bool, accept: bool) -> ModelSpec:
+    if member.team is not None:
+        return _team(member, member.team, engine, pull, accept)
     backend = member.backend or LOCAL
     if backend not in registry.names("backend"):
         registry.load("backend", backend)
@@ -159,6 +169,65 @@ def _spec(member: MemberConfig, engine: EngineConfig, pull: bool, accept: bool) 
     if backend != LOCAL:
         return _fileless(base)
     return _local(base, member, engine, pull, accept)
+
+
+def _team(
+    member: MemberConfig, team: TeamConfig, engine: EngineConfig, pull: bool, accept: bool
+) -> ModelSpec:
+    """Several models as one, by the joint method that writes their answers."""
+    listed = [MemberConfig(model=m) if isinstance(m, str) else m for m in team.pool]
+    where = f"pool: team '{clip(member.name or _alias(member))}'"
+    if any(own.team is not None for own in listed):
+        raise ConfigError(f"{where}: a team's members are models, not teams")
+    parents = _with_aliases(listed, [_spec(own, engine, pull, accept) for own in listed])
+    method = _joint_method(team, where)
+    facts = {own.name: own.facts for own in parents}
+    found = [*access.check(method.needs(), facts, {}, [], has_dev=False)]
+    found += method.problems(facts, Sampling())
+    if wrong := [str(problem) for problem in found if not problem.note]:
+        raise ConfigError(f"{where}: " + "; ".join(wrong))
+    identity = {"name": method.name(), "version": method.version, "own": method.model_dump()}
+    prints = [own.fingerprint for own in parents]
+    return ModelSpec(
+        name="",
+        ref=_alias(member),
+        dtype=next((own.dtype for own in parents if own.dtype != "float32"), "float32"),
+        facts=_team_facts([own.facts for own in parents]),
+        fingerprint=digest(["team", identity, prints]) if all(prints) else "",
+        description=member.description,
+        price=(member.price.prompt, member.price.generated) if member.price else None,
+        parents=tuple(parents),
+        derive="team",
+        team=method,
+    )
+
+
+def _joint_method(team: TeamConfig, where: str) -> JointMethod[Any]:
+    from moco.config import parse
+    from moco.methods.base import JointMethod
+
+    given = {"name": team.method} if isinstance(team.method, str) else dict(team.method)
+    cls = registry.load("method", str(given.pop("name", "")))
+    if not issubclass(cls, JointMethod):
+        raise ConfigError(f"{where}: {cls.name()} does not write answers token by token")
+    method: JointMethod[Any] = parse(cls, given, f"{where}: method")
+    if method.needs().dev:
+        raise ConfigError(f"{where}: {cls.name()} learns on dev with these settings, a team cannot")
+    return method
+
+
+def _team_facts(each: Sequence[ModelFacts | None]) -> ModelFacts | None:
+    """What is known of a team: it gives text, and what its members have together."""
+    known = [facts for facts in each if facts is not None]
+    if len(known) < len(each):
+        return None
+    return ModelFacts(
+        access=Access.TEXT,
+        num_parameters=sum(facts.num_parameters for facts in known),
+        context=min((facts.context for facts in known if facts.context), default=0),
+        dtype=known[0].dtype,
+        licence=" and ".join(dict.fromkeys(facts.licence for facts in known if facts.licence)),
+    )
 
 
 def _refuse(member: MemberConfig, keys: Mapping[str, object], why: str) -> None:
@@ -295,4 +364,5 @@ def manifest_of(spec: ModelSpec) -> dict[str, Json]:
         "copy": spec.copy,
         "parameters": spec.facts.num_parameters if spec.facts else None,
         "licence": spec.facts.licence if spec.facts else "",
+        **({"team": [manifest_of(own) for own in spec.parents]} if spec.derive == "team" else {}),
     }

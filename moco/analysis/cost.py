@@ -25,6 +25,7 @@ class CostRule:
 
     def of(self, spec: ModelSpec, usage: Usage, specs: Sequence[ModelSpec] = ()) -> float:
         """The cost of one call to a model; `specs` names all models of a joint call."""
+        specs = spec.parents if spec.derive == "team" else specs
         if self.unit == "money":
             return price(specs or (spec,), usage)
         tokens = usage.prompt_tokens + usage.generated_tokens

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from moco.access import ModelFacts
 from moco.types import Generation, Json, Prompt, Request, Usage
+
+if TYPE_CHECKING:
+    from moco.methods.base import JointMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,12 @@ class ModelSpec:
     """Coefficient of each parent in a composition of adapters, or of a linear merge of
     checkpoints.
     """
-    derive: Literal["", "compose", "linear"] = ""
-    """How it follows from its parents: adapters composed in delta space, or checkpoints merged
-    tensor by tensor.
+    derive: Literal["", "compose", "linear", "team"] = ""
+    """How it follows from its parents: adapters composed in delta space, checkpoints merged tensor
+    by tensor, or a team that writes each answer together.
     """
+    team: JointMethod[Any] | None = None
+    """The method by which a team writes."""
 
     @property
     def base_key(self) -> str:

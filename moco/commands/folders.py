@@ -24,7 +24,8 @@ def show_run(folder: Path, query_id: str) -> int:
     if not is_run(folder):
         raise InputError(f"{clip(str(folder), 300)}: is no run folder (it has no manifest.json)")
     if query_id:
-        terminal.out(_question(folder, query_id))
+        for text, authors in _question(folder, query_id):
+            terminal.written(text, authors)
         return 0
     report = report_of(folder)
     if report is None:
@@ -37,8 +38,14 @@ def show_run(folder: Path, query_id: str) -> int:
     return 0
 
 
-def _question(folder: Path, query_id: str) -> str:
-    """One question: every call with prompt and answer, then prediction and score."""
+Parts = list[tuple[str, str]]
+"""(author, text) of an answer's parts, in order; empty = nobody is named."""
+
+
+def _question(folder: Path, query_id: str) -> list[tuple[str, Parts]]:
+    """One question: every call with prompt and answer, then prediction and score; answers that
+    several models wrote together come with their parts.
+    """
     records = [r for r in read(folder / "samples.jsonl") if r.get("query_id") == query_id]
     calls = [r for r in read(folder / "calls.jsonl") if r.get("query_id") == query_id]
     if not records and not calls:
@@ -48,8 +55,27 @@ def _question(folder: Path, query_id: str) -> str:
             for r in read(folder / f"{name}.jsonl")
         )
         raise UnknownNameError("question", query_id, known, f" The run has {len(known)} of them.")
-    parts = [_call(i, call) for i, call in enumerate(calls, start=1)]
-    return "\n\n".join([f"question {query_id}: {len(calls)} calls", *parts, *map(_sample, records)])
+    found: list[tuple[str, Parts]] = [(f"question {query_id}: {len(calls)} calls", [])]
+    for i, call in enumerate(calls, start=1):
+        found.append((f"\n{_call(i, call)}", []))
+    for record in records:
+        found.append((f"\n{_sample(record)}", []))
+        if parts := _parts(str(record.get("prediction", "")), record.get("notes")):
+            found.append(("written by:", parts))
+    return found
+
+
+def _parts(text: str, notes: Json) -> Parts:
+    """An answer cut where its author changes; nothing where one or nobody is named."""
+    spans = notes.get("spans") if isinstance(notes, dict) else None
+    data, parts = text.encode(), []
+    if not spans or len(spans) < 2 or sum(size for _, size in spans) != len(data):
+        return []
+    place = 0
+    for author, size in spans:
+        parts.append((str(author), data[place : place + size].decode("utf-8", "replace")))
+        place += size
+    return parts
 
 
 def _call(number: int, call: Mapping[str, Json]) -> str:

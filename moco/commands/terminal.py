@@ -6,6 +6,7 @@ import logging
 import sys
 import types
 import warnings
+from collections.abc import Sequence
 from typing import TextIO
 
 from moco.errors import LIMIT, MocoError, clip
@@ -55,6 +56,29 @@ def sheet(table: Sheet) -> None:
     console.print(shown)
     for note in table.notes:
         console.print(Text(safe(note)))
+
+
+STYLES = ("cyan", "magenta", "green", "yellow", "blue", "red")
+
+
+def written(text: str, parts: Sequence[tuple[str, str]] = ()) -> None:
+    """A text, then (author, text) parts: coloured by author on a terminal, with the author's name
+    before each part elsewhere.
+    """
+    out(text)
+    if not parts:
+        return
+    if not sys.stdout.isatty():
+        out("".join(f"[{author}]{part}" for author, part in parts))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    authors = list(dict.fromkeys(author for author, _ in parts))
+    style = {author: STYLES[i % len(STYLES)] for i, author in enumerate(authors)}
+    console = Console()
+    console.print(Text(" ").join(Text(safe(author), style=style[author]) for author in authors))
+    console.print(Text().join(Text(safe(part), style=style[author]) for author, part in parts))
 
 
 def error(problem: BaseException) -> None:

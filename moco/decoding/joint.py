@@ -24,7 +24,7 @@ from moco.decoding.session import Session
 from moco.decoding.text import AnswerText
 from moco.engine.jobs import JointRow
 from moco.errors import Cancelled, InputError
-from moco.types import Generation, Json, Stop
+from moco.types import Generation, Json, Sampling, Stop
 
 if TYPE_CHECKING:
     from moco.backends.hf import HfBackend
@@ -57,11 +57,15 @@ class JointSession:
         self._lines: dict[int, Line] = {}
         self._writing: dict[int, Line] = {}
         """Those that are open and no copies."""
+        self._drafts: dict[int, list[int]] = {}
+        """Ids that may come next in a row, which members read ahead."""
+        self._notes: dict[int, dict[str, Json]] = {}
         self._waiting = deque(enumerate(tasks))
         self._next = len(tasks)
         self.results: dict[int, Generation] = {}
         self._clock = time.monotonic()
-        self._any_stop = frozenset().union(*(v.renderer.stop_ids for v in voices))
+        self.shared_stops = frozenset[int]().union(*(v.renderer.stop_ids for v in voices))
+        """Ids that end what is written with `shared`: all members' stop ids, unless set otherwise."""
         self._admit()
 
     def _admit(self) -> None:
@@ -120,12 +124,20 @@ class JointSession:
         """Bytes of a token; control tokens have none."""
         return self.voices[member].renderer.bytes_of([token])
 
+    def sampling_of(self, row: int) -> Sampling:
+        """How the row's tokens are to be drawn."""
+        return self._lines[row].task.sampling
+
+    def notes(self, row: int) -> dict[str, Json]:
+        """What is told of the row with its answer, besides who wrote it: the method's to fill."""
+        return self._notes.setdefault(row, {})
+
     def is_live(self, row: int) -> bool:
         """Whether the row is still being written."""
         return self._lines[row].stop is None
 
     def logits(self, member: int, rows: Sequence[int]) -> Tensor:
-        """The member's next-token logits after each row's answer, fp32 [rows, V].
+        """The member's next-token logits after each row's answer and draft, fp32 [rows, V].
 
         Reads what the member has not read yet; an incomplete character at the end is left out.
         """
@@ -165,7 +177,8 @@ class JointSession:
 
     def logits_along(self, member: int, rows: Sequence[int], counts: Sequence[int]) -> list[Tensor]:
         """The member's logits before each of the last `counts[i]` of its own token ids and after
-        the last, one fp32 [counts[i] + 1, V] per row; in one pass, which reads them.
+        the last, one fp32 [counts[i] + 1, V] per row; in one pass, which reads them. Ids of a
+        `draft` count as its own.
 
         For a draft that others wrote: of ids the member has read already the logits are gone, and
         that is a ValueError.
@@ -208,31 +221,34 @@ class JointSession:
         logits_BV: Tensor | None = None,
         *,
         shared: bool = False,
+        authors: Sequence[int] = (),
     ) -> None:
         """Append one token of the member to each row; a row that is then complete ends.
 
-        A stop id ends the row. With `shared` all members have this vocabulary and take the same id.
+        A stop id ends the row. With `shared` all members have this vocabulary and take the same id;
+        `authors` says who is named as its writer in each row, by default all of them (−1).
         `logits_BV`, where given, are what the token's log-probability is read from.
         """
         logprobs = [0.0] * len(rows)
         if logits_BV is not None:
             chosen = torch.tensor(list(ids), device=logits_BV.device)
             logprobs = sampling.logprobs_of(logits_BV, chosen).tolist()
-        for row, token, logprob in zip(rows, ids, logprobs, strict=True):
+        named = authors or [-1 if shared else member] * len(rows)
+        for row, token, logprob, author in zip(rows, ids, logprobs, named, strict=True):
             line = self._lines[row]
             line.emitted += 1
             line.logprobs.append(logprob)
-            if token in (self._any_stop if shared else self.stop_ids(member)):
+            if token in (self.shared_stops if shared else self.stop_ids(member)):
                 self._end(line, "eos")
                 continue
-            self._take(line, member, token, shared)
+            if shared and self._drafts.get(row, [])[:1] == [token]:
+                del self._drafts[row][0]
+            else:
+                self._undraft(line)
+            owners = range(len(self.voices)) if shared else (member,)
+            data = self.token_bytes(member, token)
+            self._gain(line, data, dict.fromkeys(owners, token), author)
             self._full(line)
-
-    def _take(self, line: Line, member: int, token: int, shared: bool) -> None:
-        """The token becomes part of the answer and of its writers' ids."""
-        owners = range(len(self.voices)) if shared else (member,)
-        data = self.token_bytes(member, token)
-        self._gain(line, data, dict.fromkeys(owners, token), -1 if shared else member)
 
     def _gain(self, line: Line, data: bytes, ids: Mapping[int, int], author: int) -> None:
         """Bytes become part of the answer, and of some members' ids as one token each."""
@@ -250,6 +266,7 @@ class JointSession:
         vocabulary, the others read the bytes with whatever follows.
         """
         line = self._lines[row]
+        self._undraft(line)
         line.emitted += 1
         line.logprobs.append(logprob)
         self._gain(line, data, ids, -1)
@@ -265,10 +282,35 @@ class JointSession:
         """Append bytes that the method itself writes."""
         for row in rows:
             line = self._lines[row]
+            self._undraft(line)
             line.data += data
             line.authors.append((-1, len(data)))
             line.text.feed(data)
             self._full(line)
+
+    def draft(self, rows: Sequence[int], ids: Sequence[int]) -> None:
+        """Guess one more token behind each row's answer and draft, for members of one vocabulary to
+        read ahead; nothing is written, and no row ends.
+
+        A token emitted with `shared` that is the first of the draft keeps what was read of it, and
+        the rest stands; whatever else happens to the row takes the draft back.
+        """
+        for row, token in zip(rows, ids, strict=True):
+            self._drafts.setdefault(row, []).append(token)
+
+    def _undraft(self, line: Line) -> None:
+        """Take the row's draft back."""
+        if self._drafts.pop(line.index, None):
+            for own, voice in zip(line.own, self.voices, strict=True):
+                self._cut(own, voice)
+
+    def _cut(self, own: Own, voice: Voice) -> None:
+        """The member forgets what it read beyond its ids."""
+        held = len(own.prompt) + len(own.ids)
+        if own.read > held:
+            own.rolled_back += voice.session.rollback(own.row, held)
+            own.read = held
+            own.heard = own.state = None
 
     def mark(self, row: int) -> Mark:
         """Remember where the row is."""
@@ -281,6 +323,7 @@ class JointSession:
         line = self._lines[mark.row]
         if line.stop is not None:
             raise ValueError("a row that has ended cannot be rolled back")
+        self._undraft(line)
         del line.data[mark.size :]
         del line.logprobs[mark.logprobs :]
         line.emitted, line.authors = mark.emitted, list(mark.authors)
@@ -291,17 +334,14 @@ class JointSession:
                 continue
             del own.ids[count:]
             own.covered = covered
-            held = len(own.prompt) + count
-            if own.read > held:
-                own.rolled_back += voice.session.rollback(own.row, held)
-                own.read = held
-                own.heard = own.state = None
+            self._cut(own, voice)
 
     def fork(self, row: int, count: int) -> list[int]:
         """Copies that continue from this row, to try something: they are not among `live`, nothing
         is delivered of them, and each has to be adopted or dropped.
         """
         line = self._lines[row]
+        self._undraft(line)
         made = []
         for _ in range(count):
             index, self._next = self._next, self._next + 1
@@ -324,6 +364,7 @@ class JointSession:
         itself read since the fork counts as rolled back.
         """
         new = self._lines.pop(copy)
+        self._undraft(new)
         row, stop = _known(new.copy_of), new.stop
         line = self._lines[row]
         for old, own, (positions, rolled_back) in zip(line.own, new.own, new.paid, strict=True):
@@ -377,7 +418,7 @@ class JointSession:
             line = self._lines[row]
             own = line.own[member]
             self._catch_up(line, (member,))
-            new = [*own.prompt, *own.ids][own.read :]
+            new = [*own.prompt, *own.ids, *self._drafts.get(row, ())][own.read :]
             if new:
                 part = ((member, row), own, new)
                 wanted.setdefault(id(self.voices[member].session), []).append(part)
@@ -428,17 +469,20 @@ class JointSession:
 
     def _end(self, line: Line, why: Stop) -> None:
         self._tick()
+        self._undraft(line)
         line.stop = why
         if line.copy_of is not None:
             return
         del self._writing[line.index]
         line.text.finish()
         reasoning, text = line.text.split()
-        usage = cost(line, self.voices)
+        size = len(text.encode())
+        start = len(line.text.text.encode()) - size if reasoning else 0
+        usage, told = cost(line, self.voices), self._notes.pop(line.index, {})
         stop = "length" if line.text.unclosed and why == "eos" else why
         result = Generation(
             text, stop, usage, logprobs=tuple(line.logprobs), reasoning=reasoning,
-            notes={"spans": spans(line, self.names)},
+            notes={"spans": spans(line, self.names, start, size), **told},
         )  # fmt: skip
         self.results[line.index] = result
         self._free(line)
@@ -446,6 +490,7 @@ class JointSession:
             self._done(line.index, result)
 
     def _free(self, line: Line) -> None:
+        self._drafts.pop(line.index, None)
         for voice, own in zip(self.voices, line.own, strict=True):
             if own.row >= 0:
                 voice.session.free(own.row)

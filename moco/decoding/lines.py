@@ -110,13 +110,21 @@ def cost(line: Line, voices: Sequence[Voice]) -> Usage:
     )
 
 
-def spans(line: Line, names: Sequence[str]) -> Json:
-    """[[writer, bytes], …] in order, neighbours of one writer joined; "all" in lock-step."""
+def spans(line: Line, names: Sequence[str], start: int, size: int) -> Json:
+    """[[writer, bytes], …] of `size` bytes of what was written, from `start`: the answer without
+    the thoughts before it and the stop string after it. In order, neighbours of one writer joined;
+    "all" in lock-step.
+    """
     found: list[list[Any]] = []
-    for member, size in line.authors:
+    place = 0
+    for member, length in line.authors:
+        place += length
+        size_here = min(place, start + size) - max(place - length, start)
+        if size_here <= 0:
+            continue
         name = names[member] if member >= 0 else "all"
         if found and found[-1][0] == name:
-            found[-1][1] += size
-        elif size:
-            found.append([name, size])
+            found[-1][1] += size_here
+        else:
+            found.append([name, size_here])
     return found

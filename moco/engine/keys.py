@@ -49,8 +49,10 @@ def prompt_json(prompt: Prompt) -> Json:
 
 
 def rendered(spec: ModelSpec, prompt: Prompt, prefix: str = "") -> list[int] | None:
-    """The prompt as token ids; None where the model is not rendered here."""
-    folder = folder_of(spec)
+    """The prompt as token ids; None where the model is not rendered here, and for a team, whose
+    members each render it.
+    """
+    folder = None if spec.derive == "team" else folder_of(spec)
     return None if folder is None else list(renderer_of(folder, spec.adapter).ids(prompt, prefix))
 
 
@@ -58,6 +60,9 @@ def spare_tokens(spec: ModelSpec, prompt: Prompt, max_tokens: int, prefix: str =
     """How many tokens of the context are left over after the prompt and the answer; None =
     unknown.
     """
+    if spec.derive == "team":
+        each = [spare_tokens(own, prompt, max_tokens, prefix) for own in spec.parents]
+        return min((left for left in each if left is not None), default=None)
     if spec.facts is None or not spec.facts.context:
         return None
     ids = rendered(spec, prompt, prefix)
@@ -92,7 +97,9 @@ def _check_length(spec: ModelSpec, ids: list[int] | None, max_tokens: int, query
 def generate_call(spec: ModelSpec, request: Request, seed: int, draw: int) -> Call:
     """A generation; `seed` is the run's, `draw` the pool context's sample index."""
     ids = rendered(spec, request.prompt, request.prefix)
-    _check_length(spec, ids, request.sampling.max_tokens, request.query_id)
+    for own in spec.parents if spec.derive == "team" else (spec,):
+        read = ids if own is spec else rendered(own, request.prompt)
+        _check_length(own, read, request.sampling.max_tokens, request.query_id)
     random = [seed, draw, request.draw, spec.copy]
     identity = _identity(spec, request.prompt, request.prefix, ids)
     identity |= {"kind": "generate", "sampling": sampling_json(request.sampling, random)}

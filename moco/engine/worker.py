@@ -14,11 +14,12 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from moco import registry
 from moco.backends.base import Backend, ModelSpec, Row
-from moco.engine.jobs import Batch, Emit, Event, WorkerSettings
+from moco.engine.jobs import Batch, Emit, Event, JointRow, WorkerSettings
 from moco.errors import Cancelled, MocoError
 from moco.types import Generation
 
@@ -105,6 +106,9 @@ class Worker:
             self._active = []
 
     def _single(self, batch: Batch) -> None:
+        if batch.specs[0].derive == "team":
+            self._team(batch)
+            return
         backend = self.backend(batch.specs[0])
         if batch.kind == "generate":
             backend.run(_WorkerFeed(self, batch))
@@ -128,6 +132,22 @@ class Worker:
                 vectors = backend.hidden(first.spec, texts, first.at)
             for index, vector in zip(indices, vectors, strict=True):
                 self._emit(Event("done", batch.id, index, vector))
+
+    def _team(self, batch: Batch) -> None:
+        """Rows of a team, which its members write together."""
+        team = batch.specs[0]
+        assert team.team is not None
+        names, state = team.team.seats([spec.name for spec in team.parents], None)
+        by_name = {spec.name: spec for spec in team.parents}
+        tasks = [
+            JointRow(
+                row.request.query_id, (row.request.prompt,) * len(names), row.request.sampling,
+                row.seed,
+            )
+            for row in batch.payloads
+        ]  # fmt: skip
+        specs = tuple(by_name[name] for name in names)
+        self._joint(replace(batch, specs=specs, payloads=tuple(tasks), extra=(team.team, state)))
 
     def _joint(self, batch: Batch) -> None:
         from moco.decoding.joint import run_joint  # torch
@@ -211,7 +231,8 @@ class Worker:
         limit = self.settings.memory_bytes
         if limit is None:
             return
-        needed = {s.base_key for batch in self._active for s in batch.specs}
+        specs = [s for batch in self._active for s in batch.specs]
+        needed = {own.base_key for s in specs for own in (s, *s.parents)}
         for key in list(self._loaded):
             if sum(self._bytes[k] for k in self._loaded) + size <= limit:
                 return

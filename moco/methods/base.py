@@ -145,13 +145,20 @@ class JointMethod(Method[StateT]):
     def write(self, session: JointSession, state: Json) -> None:
         """Write every row's answer; runs on the worker that holds the models."""
 
+    def seats(self, names: Sequence[str], state: StateT | None) -> tuple[list[str], Json]:
+        """Which of these members write, in the session's order, and the state that `write` is
+        given; by default all, and the state as it is.
+        """
+        return list(names), state
+
     def predict(
         self, pool: Pool, queries: Sequence[Query], state: StateT | None
     ) -> list[Prediction]:
-        """All members of the pool write each answer."""
-        texts = pool.joint(queries, self, state)
+        """The members that take part write each answer."""
+        names, shown = self.seats(pool.names, state)
+        texts = pool.of(names).joint(queries, self, shown)
         return [
-            Prediction(q.id, g.text, by=tuple(pool.names), stop=g.stop, notes=g.notes)
+            Prediction(q.id, g.text, by=tuple(names), stop=g.stop, notes=g.notes)
             for q, g in zip(queries, texts, strict=True)
         ]
 

@@ -57,8 +57,8 @@ def test_proxy_tuning_by_hand() -> None:
     assert torch.allclose(found, ONE + 2 * (TWO - SIX))
     wide = torch.tensor([[0.0, 3.0, 1.0, 9.0]])
     assert torch.allclose(ProxyTuning().combine([ONE, wide, SIX], None), ONE)
-    assert ProxyTuning(expert="c").parts(["a", "b", "c"]) == ["a", "c", "b"]
-    assert ProxyTuning(base="c", antiexpert="a").parts(["a", "b", "c"]) == ["c", "b", "a"]
+    assert ProxyTuning(expert="c").seats(["a", "b", "c"], None)[0] == ["a", "c", "b"]
+    assert ProxyTuning(base="c", antiexpert="a").seats(["a", "b", "c"], None)[0] == ["c", "b", "a"]
     facts: Any = dict.fromkeys("abc")
     (problem,) = ProxyTuning(expert="d").problems(facts, Sampling())
     assert "no pool member is called 'd'" in str(problem)

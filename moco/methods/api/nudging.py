@@ -12,7 +12,7 @@ from pydantic import Field
 from moco.access import Access, ModelFacts, Problem, Requires
 from moco.methods.base import JointMethod, Level
 from moco.pool import Dev, Pool
-from moco.types import Json, Prediction, Query, Sampling
+from moco.types import Json, Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,7 +116,7 @@ class Nudging(JointMethod[State]):
     def fit(self, pool: Pool, dev: Dev) -> State:
         """The given values, or the best on dev; the first of equals wins, given values first."""
         if not self.needs().dev:
-            return self._given(pool)
+            return self._given(pool.names)
         base, nudging = self._pair(pool.names)
         gammas = [self.gamma, *(g for g in GRID if self.search_gamma and g != self.gamma)]
         others = [n for n in pool.names if self.search_nudging and n not in (base, nudging)]
@@ -128,9 +128,9 @@ class Nudging(JointMethod[State]):
         best = max(found, key=lambda trial: trial["score"])
         return {"gamma": best["gamma"], "base": base, "nudging": best["nudging"], "trials": found}
 
-    def _given(self, pool: Pool) -> State:
+    def _given(self, names: Sequence[str]) -> State:
         """The settings as they stand, without a search."""
-        base, nudging = self._pair(pool.names)
+        base, nudging = self._pair(names)
         return {"gamma": self.gamma, "base": base, "nudging": nudging, "trials": []}
 
     def _score(self, pool: Pool, dev: Dev, base: str, nudging: str, gamma: float) -> float:
@@ -138,17 +138,10 @@ class Nudging(JointMethod[State]):
         found = self.predict(pool, dev.queries, state)
         return dev.mean([p.text for p in found])
 
-    def predict(
-        self, pool: Pool, queries: Sequence[Query], state: State | None
-    ) -> list[Prediction]:
-        """The two members write each answer together."""
-        chosen = state or self._given(pool)
-        pair = pool.of([chosen["base"], chosen["nudging"]])
-        texts = pair.joint(queries, self, {"gamma": chosen["gamma"]})
-        return [
-            Prediction(q.id, g.text, by=tuple(pair.names), stop=g.stop, notes=g.notes)
-            for q, g in zip(queries, texts, strict=True)
-        ]
+    def seats(self, names: Sequence[str], state: State | None) -> tuple[list[str], Json]:
+        """The two, and the threshold."""
+        chosen = state or self._given(names)
+        return [chosen["base"], chosen["nudging"]], {"gamma": chosen["gamma"]}
 
     def write(self, session: JointSession, state: Json) -> None:
         """One token per row and step: rows in which the base writes, then rows being nudged."""

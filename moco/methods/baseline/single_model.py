@@ -30,7 +30,7 @@ class SingleModel(Method[None]):
         model = pool.named(self.member or pool.names[0])
         answers = pool.of([model.name]).ask_all(queries)[0]
         return [
-            Prediction(q.id, g.text, by=(model.name,), stop=g.stop)
+            Prediction(q.id, g.text, by=(model.name,), stop=g.stop, notes=g.notes)
             for q, g in zip(queries, answers, strict=True)
         ]
 

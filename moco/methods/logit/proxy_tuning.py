@@ -10,8 +10,7 @@ from pydantic import Field
 from moco.access import Access, ModelFacts, Problem, Requires
 from moco.methods.base import Level, LogitMethod
 from moco.methods.logit.logit_contrastive import plausible
-from moco.pool import Pool
-from moco.types import Json, Prediction, Query, Sampling
+from moco.types import Json, Sampling
 
 if TYPE_CHECKING:
     import torch
@@ -61,15 +60,11 @@ class ProxyTuning(LogitMethod[None]):
             found.append(Problem("method", "one member has two parts", "name three members"))
         return found
 
-    def parts(self, names: Sequence[str]) -> list[str]:
+    def seats(self, names: Sequence[str], state: None) -> tuple[list[str], Json]:
         """Base, expert and anti-expert."""
         given = [self.base, self.expert, self.antiexpert]
         free = iter([name for name in names if name not in given])
-        return [name or next(free) for name in given]
-
-    def predict(self, pool: Pool, queries: Sequence[Query], state: None) -> list[Prediction]:
-        """The three write each answer together."""
-        return super().predict(pool.of(self.parts(pool.names)), queries, state)
+        return [name or next(free) for name in given], None
 
     def combine(self, logits: Sequence[torch.Tensor], state: Json) -> torch.Tensor:
         """Logits [rows, V] of base + α (expert − anti-expert)."""
