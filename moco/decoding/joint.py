@@ -29,11 +29,14 @@ from moco.types import Generation, Json, Sampling, Stop
 if TYPE_CHECKING:
     from moco.backends.hf import HfBackend
     from moco.methods.base import JointMethod
+    from moco.rendering import Renderer
 
 Done = Callable[[int, Generation], None]
 T = TypeVar("T")
 ROOM = 64
 """Rows that are written at a time."""
+HEALED = 2
+"""Tokens that are tokenised anew with what follows."""
 
 
 class JointSession:
@@ -64,8 +67,12 @@ class JointSession:
         self._next = len(tasks)
         self.results: dict[int, Generation] = {}
         self._clock = time.monotonic()
+        self.heals = False
+        """Whether a member joins what others wrote to the tokens before it, where its vocabulary
+        would have; a method may say so before it writes.
+        """
         self.shared_stops = frozenset[int]().union(*(v.renderer.stop_ids for v in voices))
-        """Ids that end what is written with `shared`: all members' stop ids, unless set otherwise."""
+        """Ids that end what is written with `shared`: at first all members' stop ids."""
         self._admit()
 
     def _admit(self) -> None:
@@ -258,8 +265,9 @@ class JointSession:
         line.authors.append((author, len(data)))
         line.text.feed(data)
         for m in whole:  # where a character is under way the token's bytes come with the rest
-            line.own[m].ids.append(ids[m])
-            line.own[m].covered = len(line.data)
+            own = line.own[m]
+            own.ids.append(ids[m])
+            own.covered, own.read_from = len(line.data), len(own.ids)
 
     def say(self, row: int, data: bytes, ids: Mapping[int, int], logprob: float = 0.0) -> None:
         """Append a token that the members agreed on, as bytes: those in `ids` have it in their own
@@ -319,10 +327,15 @@ class JointSession:
         return Mark(row, len(line.data), line.emitted, len(line.logprobs), tuple(line.authors), ids)
 
     def rollback(self, mark: Mark) -> None:
-        """Take back everything the row has gained since the mark; random numbers are not reused."""
+        """Take back everything the row has gained since the mark; random numbers are not reused.
+
+        What members have read of the bytes before the mark they keep, as far as their tokens end
+        there. Of rows that have ended only copies can be rolled back.
+        """
         line = self._lines[mark.row]
-        if line.stop is not None:
+        if line.stop is not None and line.copy_of is None:
             raise ValueError("a row that has ended cannot be rolled back")
+        line.stop = None
         self._undraft(line)
         del line.data[mark.size :]
         del line.logprobs[mark.logprobs :]
@@ -332,9 +345,24 @@ class JointSession:
         for own, voice, (count, covered) in zip(line.own, self.voices, mark.ids, strict=True):
             if len(own.ids) <= count and own.covered <= covered:
                 continue
+            count, covered = _within(own.ids, count, covered, mark.size, voice.renderer)
             del own.ids[count:]
-            own.covered = covered
+            own.covered, own.read_from = covered, min(own.read_from, count)
             self._cut(own, voice)
+
+    def tokens(self, member: int, row: int, start: int) -> list[tuple[int, int]]:
+        """(first byte, token id) of the member's own tokens that begin at byte `start` of the
+        answer or later, in order; what others wrote is tokenised first.
+        """
+        line = self._lines[row]
+        self._catch_up(line, (member,))
+        own, place, found = line.own[member], line.own[member].covered, []
+        for token in reversed(own.ids):
+            place -= len(self.token_bytes(member, token))
+            if place < start:
+                break
+            found.append((place, token))
+        return found[::-1]
 
     def fork(self, row: int, count: int) -> list[int]:
         """Copies that continue from this row, to try something: they are not among `live`, nothing
@@ -457,9 +485,31 @@ class JointSession:
             size = boundary(pending)
             if not size:
                 continue
-            text = pending[:size].decode("utf-8", "replace")
-            own.ids += self.voices[member].renderer.encode(text)
+            if self.heals:
+                self._heal(own, self.voices[member], pending[:size])
+            else:
+                text = pending[:size].decode("utf-8", "replace")
+                own.ids += self.voices[member].renderer.encode(text)
             own.covered += size
+
+    def _heal(self, own: Own, voice: Voice, pending: bytes) -> None:
+        """Tokenise what others wrote together with up to `HEALED` tokens before it that others
+        wrote as well, where that joins what was cut within a word.
+        """
+        before = max(own.read_from, len(own.ids) - HEALED)
+        data = voice.renderer.bytes_of(own.ids[before:]) + pending
+        try:
+            ids = list(voice.renderer.encode(data.decode()))
+        except UnicodeDecodeError:  # the tokens before begin inside a character
+            ids = [*own.ids[before:], *voice.renderer.encode(pending.decode("utf-8", "replace"))]
+        same = before
+        while same < len(own.ids) and own.ids[same] == ids[same - before]:
+            same += 1
+        held = len(own.prompt) + same
+        own.ids[same:] = ids[same - before :]
+        if own.read > held:
+            own.rolled_back += voice.session.rollback(own.row, held)
+            own.read, own.heard, own.state = held, None, None
 
     def _full(self, line: Line) -> None:
         if line.text.stopped:
@@ -495,6 +545,20 @@ class JointSession:
             if own.row >= 0:
                 voice.session.free(own.row)
             own.row, own.heard, own.state = -1, None, None
+
+
+def _within(
+    ids: Sequence[int], count: int, covered: int, size: int, renderer: Renderer
+) -> tuple[int, int]:
+    """(number of ids, bytes) of the longest beginning, of `count` ids and `covered` bytes at least,
+    that ends within so many bytes.
+    """
+    for token in ids[count:]:
+        length = len(renderer.bytes_of([token]))
+        if covered + length > size:
+            break
+        count, covered = count + 1, covered + length
+    return count, covered
 
 
 def _known(value: T | None) -> T:

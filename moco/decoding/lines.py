@@ -39,6 +39,8 @@ class Own:
     """Token ids of the answer so far, in the member's vocabulary."""
     covered: int = 0
     """Bytes of the answer that `ids` stand for."""
+    read_from: int = 0
+    """Ids from this place on are the member's tokens for what others wrote."""
     read: int = 0
     """Positions of prompt + ids that the model has read."""
     heard: Tensor | None = None

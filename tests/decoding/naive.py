@@ -48,10 +48,14 @@ class NaiveSession:
         for row, chunk, count in zip(rows, chunks, wanted, strict=True):
             self.rows[row] += chunk
             with torch.inference_mode():
-                found = self.forward(self.rows[row])
+                found = self.outputs(self.rows[row], count)
             logits.append(found[-count:])
             hidden.append(torch.zeros(count, 1))
         return Reading(torch.cat(logits), torch.cat(hidden))
+
+    def outputs(self, ids: Sequence[int], count: int) -> torch.Tensor:
+        """Logits at the last `count` positions."""
+        return self.forward(ids)[-count:]
 
     def forward(self, ids: Sequence[int]) -> torch.Tensor:
         assert self.model is not None
@@ -84,6 +88,10 @@ class ScriptedSession(NaiveSession):
     ) -> None:
         super().__init__(None)
         self.renderer, self.prompt, self.target, self.sure = renderer, prompt, target, sure
+
+    def outputs(self, ids: Sequence[int], count: int) -> torch.Tensor:
+        prefixes = [ids[: len(ids) - left] for left in range(count - 1, -1, -1)]
+        return torch.cat([self.forward(prefix) for prefix in prefixes])
 
     def forward(self, ids: Sequence[int]) -> torch.Tensor:
         written = self.renderer.bytes_of(ids[len(self.prompt) :])

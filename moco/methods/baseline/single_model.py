@@ -35,12 +35,16 @@ class SingleModel(Method[None]):
         ]
 
 
-def member_problems(member: str, facts: Mapping[str, ModelFacts | None]) -> list[Problem]:
-    """What is wrong with a `member` field: no such member, or none where there are several."""
+def member_problems(
+    member: str, facts: Mapping[str, ModelFacts | None], where: str = "method.member"
+) -> list[Problem]:
+    """What is wrong with a field that names a member: no such member, or none where there are
+    several.
+    """
     if member and member not in facts:
         what = f"no pool member is called '{member[:80]}'"
-        return [Problem("method.member", what, "members: " + ", ".join(facts))]
+        return [Problem(where, what, "members: " + ", ".join(facts))]
     if not member and len(facts) > 1:
         what = f"the pool has {len(facts)} members"
-        return [Problem("method.member", what, "say which one answers")]
+        return [Problem(where, what, "say which one answers")]
     return []
