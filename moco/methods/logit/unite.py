@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -35,6 +35,10 @@ class Unite(JointMethod[None]):
     """Tokens that each member proposes."""
     weights: tuple[Annotated[float, Field(ge=0)], ...] = ()
     """One weight per member, in pool order, normalised to sum 1; empty = equal."""
+    boundary: Literal["locked", "heal"] = "locked"
+    """Whether a member that reads others' tokens keeps them as they were cut, or joins them to the
+    last tokens before, where its vocabulary would have (which it then reads again).
+    """
 
     def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """Weights must match the members."""
@@ -42,6 +46,7 @@ class Unite(JointMethod[None]):
 
     def write(self, session: JointSession, state: Json) -> None:
         """One token per row and step until every row has ended."""
+        session.heals = self.boundary == "heal"
         members = [m for m in range(len(session.voices)) if not self.weights or self.weights[m]]
         while rows := session.live:
             self._step(session, rows, members)
