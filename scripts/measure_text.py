@@ -6,13 +6,15 @@ computing spent on the best member alone.
 The task is `mini` (dev 120). Each method stands beside the member that is best on dev, beside
 `majority_vote`, and beside a control of equal cost: self-consistency of that member with as many
 samples as the method spends on a question (parameters times tokens, prompts included).
-Differences are paired, with 95% intervals.
+Differences are paired, with 95% intervals. Each run's seconds stand beside what it may take: 5 s
+and 20 ms per new call, 90 s where a method searches, 240 s where it trains.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from typing import Any
 from pages import shown, stamp, write_between
 
 from moco import registry
+from moco.access import Access
 from moco.analysis import stats
 from moco.config import RunConfig, parse
 from moco.report.report import Report
@@ -39,10 +42,15 @@ GIVEN: Mapping[str, Mapping[str, Json]] = {
 }
 """Hyperparameters beside the defaults."""
 MOST_SAMPLES = 64
+SEARCHED, TRAINED = 90.0, 240.0
+"""Seconds that a method that searches, or trains, may take."""
+SEARCHING = ("heterogeneous_swarms",)
 
 
-def measured(method: Mapping[str, Json], options: argparse.Namespace, folder: Path) -> Report:
-    """A finished run of one method."""
+def measured(
+    method: Mapping[str, Json], options: argparse.Namespace, folder: Path
+) -> tuple[Report, float]:
+    """A finished run of one method, and its seconds."""
     data: dict[str, Any] = {
         "method": dict(method),
         "task": {"name": options.task, "test": options.test},
@@ -50,7 +58,19 @@ def measured(method: Mapping[str, Json], options: argparse.Namespace, folder: Pa
         "sampling": {"max_tokens": 64},
     }
     config: RunConfig = parse(RunConfig, data)
-    return run(config, folder)
+    start = time.monotonic()
+    return run(config, folder), time.monotonic() - start
+
+
+def allowed(name: str, report: Report) -> float:
+    """Seconds that a method's run may take."""
+    needs = registry.load("method", name).model_construct().needs()
+    if Access.TRAIN in needs.access or any(Access.TRAIN in n.access for n in needs.roles.values()):
+        return TRAINED
+    if name in SEARCHING:
+        return SEARCHED
+    used = (report.usage, report.usage_comparison)
+    return 5 + 0.02 * sum(own["calls"] - own["cached_calls"] for own in used)
 
 
 def scores_of(report: Report) -> list[float | None]:
@@ -63,22 +83,22 @@ def table(options: argparse.Namespace, folder: Path) -> list[str]:
     names = options.methods or [
         n for n in registry.names("method") if registry.load("method", n).level == "text"
     ]
-    single = measured({"name": "best_single"}, options, folder)
-    vote = measured({"name": VOTE}, options, folder)
+    single, _ = measured({"name": "best_single"}, options, folder)
+    vote, _ = measured({"name": VOTE}, options, folder)
     best = scores_of(single)
     votes, own = scores_of(vote), single.costs["mean"]
     controls: dict[int, tuple[float, list[float | None], int]] = {}
     lines = [
         "| method | score | against best single on dev | against majority vote | against"
         " self-consistency at equal cost | solved of those no member solves | tokens written per"
-        " question |",
-        "|---|---|---|---|---|---|---|",
+        " question | seconds (allowed) |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name in names:
-        report = measured({"name": name, **GIVEN.get(name, {})}, options, folder)
+        report, seconds = measured({"name": name, **GIVEN.get(name, {})}, options, folder)
         samples = equal_samples(report, own)
         if samples not in controls:
-            control = measured({"name": "self_consistency", "k": samples}, options, folder)
+            control, _ = measured({"name": "self_consistency", "k": samples}, options, folder)
             emergent = control.emergence["emergent"]
             controls[samples] = (control.score or 0.0, scores_of(control), emergent)
         mine = scores_of(report)
@@ -92,11 +112,13 @@ def table(options: argparse.Namespace, folder: Path) -> list[str]:
             f" | {against[2]} (k = {samples}: {controls[samples][0]:.3f})"
             f" | {report.emergence['emergent']} of {report.emergence['unsolved']}"
             f" (control {controls[samples][2]})"
-            f" | {tokens:.0f} |"
+            f" | {tokens:.0f} | {seconds:.0f} ({allowed(name, report):.0f}) |"
         )
         print(lines[-1], flush=True)
-    lines.append(f"| best single on dev: {single.best_single_dev} | {single.score:.3f} | | | | | |")
-    lines.append(f"| oracle | {single.oracle:.3f} | | | | | |")
+    lines.append(
+        f"| best single on dev: {single.best_single_dev} | {single.score:.3f} | | | | | | |"
+    )
+    lines.append(f"| oracle | {single.oracle:.3f} | | | | | | |")
     return lines
 
 
