@@ -70,7 +70,8 @@ def allowed(name: str, report: Report) -> float:
     if name in SEARCHING:
         return SEARCHED
     used = (report.usage, report.usage_comparison)
-    return 5 + 0.02 * sum(own["calls"] - own["cached_calls"] for own in used)
+    fresh = sum(int(own["calls"]) - int(own["cached_calls"]) for own in used)
+    return 5 + 0.02 * fresh
 
 
 def scores_of(report: Report) -> list[float | None]:
