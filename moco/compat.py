@@ -60,6 +60,12 @@ def translate(data: Mapping[str, Any], where: str = "config") -> RunConfig:
     method = {"name": name, **FIXED[name], **fields.pop("method", {})}
     if name in SAMPLED:  # there samples are drawn like all other answers
         method["temperature"] = fields["sampling"]["temperature"] or 0.7
+    if name == "switch_generation":  # there rollouts are counted for all members together
+        method["rollouts"] = max(1, round(method["rollouts"] / len(models)))
+        if values.get("selector_model_name"):
+            method |= {"train": False, "use": "switcher"}
+            for trained in ("rollouts", "training_instances"):
+                del method[trained]
     if name == "sparta_stackelberg":
         method.setdefault("num_instructions", 128 if method["training"] == "grpo" else 500)
     if name == "graph_routing":  # there a task without a description is described by its name

@@ -237,6 +237,26 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
         "patience": Key("int", "method.patience", 5, low=1, high=1000),
         "restart_patience": Key("int", "method.restart_patience", 3, low=1, high=1000),
     },
+    "mentor_collab": {
+        "decision_proportion": Key("int", "method.decision_proportion", 25, high=100),
+        "patch_size": Key("int", "method.patch_size", 16, low=1, high=1024),
+        "mode": Key("choice", "method.mode", "free", choices=("free",)),
+        "task": Key("choice", choices=("General", "Math"), why="the generator itself judges"),
+        "mlp_threshold": Key("float", high=1, why="the generator itself judges"),
+    },
+    "switch_generation": {
+        "patch_size": Key("int", "method.patch_size", 25, low=1, high=4096),
+        "selector_base_model": Key("text", "roles.selector", "Qwen/Qwen2.5-7B-Instruct"),
+        "selector_model_name": Key("text", "roles.selector", nullable=True),
+        "training_instance_num": Key(
+            "int", "method.training_instances", 500, low=1, high=1_000_000
+        ),
+        "rollout_per_instance": Key("int", "method.rollouts", 16, low=1, high=1000),
+        "objective_flag": Key("bool", why="nothing is put between patches"),
+        "wait_flag": Key("bool", why="nothing is put between patches"),
+        "reward_model_name": Key("text", why="the task's own score is used"),
+        "reward_model_gpu_id": Key("int", high=1024, why="the task's own score is used"),
+    },
     "logit_contrastive": {
         "k": Key("int", "method.k", 1, low=1, high=1000),
         "lambda_": Key("float", "method.strength", 0.2, high=100),
@@ -393,6 +413,8 @@ FIXED: Mapping[str, Mapping[str, Json]] = {
     "agglm": {"preset": "paper"},
     "sparta": {"preset": "paper"},
     "logit_contrastive": {"preset": "paper"},
+    "mentor_collab": {"preset": "paper"},
+    "switch_generation": {"preset": "paper"},
     "sparta_stackelberg": {"preset": "paper"},
     "multiagent_finetuning": {"preset": "paper"},
     "prompt_routing": {"preset": "paper"},
@@ -450,6 +472,8 @@ _BUILT = {
     "agglm": "text_",
     "sparta": "text_",
     "logit_contrastive": "logit_",
+    "mentor_collab": "api_",
+    "switch_generation": "api_",
     "sparta_stackelberg": "text_",
     "multiagent_finetuning": "text_",
     "prompt_routing": "api_",
@@ -465,7 +489,7 @@ METHODS: Mapping[str, str] = {
 NOT_YET: tuple[str, ...] = tuple(
     form
     for prefix, names in {
-        "api_": "switch_generation mentor_collab collm",
+        "api_": "collm",
         "weight_": "dare_ties expo lorahub model_swarms",
     }.items()
     for name in names.split()

@@ -11,6 +11,7 @@ import scripted
 from moco import compat, compat_keys, inputs, plan
 from moco.config import RunConfig, TaskConfig
 from moco.errors import ConfigError, InputError, MocoError, UnknownNameError
+from moco.types import Sampling
 
 GENERIC = [
     "max_response_length", "temperature", "top_p", "batch_size", "big_model_mode", "load_in_8bit",
@@ -173,6 +174,18 @@ OWN = {
         "eval_batch_size",
     ],
     "logit_logit_contrastive": ["k", "lambda_"],
+    "api_mentor_collab": ["decision_proportion", "patch_size", "mode", "task", "mlp_threshold"],
+    "api_switch_generation": [
+        "patch_size",
+        "selector_base_model",
+        "selector_model_name",
+        "training_instance_num",
+        "rollout_per_instance",
+        "objective_flag",
+        "wait_flag",
+        "reward_model_name",
+        "reward_model_gpu_id",
+    ],
     "text_agglm": [
         "agg_model",
         "agglm_log_path",
@@ -375,6 +388,18 @@ def test_of_a_key_that_stands_twice_the_last_counts_as_there(tmp_path: Path) -> 
     found = inputs.read_run(path)
     assert found.sampling.temperature == 0.3
     assert "line 2: the key 'temperature' stands twice; the last counts" in found.notes
+
+
+def test_a_selector_is_used_as_it_is_or_trained() -> None:
+    trained = translated("api_switch_generation", rollout_per_instance=8)
+    assert fields(trained)["rollouts"] == 4
+    assert plan.build_method(trained.method).use == "switcher"
+    assert trained.roles == {"selector": "Qwen/Qwen2.5-7B-Instruct"}
+    given = translated("switch_generation", selector_model_name="zoo://mini/base")
+    assert given.roles == {"selector": "zoo://mini/base"}
+    method = plan.build_method(given.method)
+    assert not method.train and method.use == "switcher"
+    assert not method.problems({}, Sampling())
 
 
 def test_ratio_cuts_dev_and_never_test() -> None:

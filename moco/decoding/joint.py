@@ -400,6 +400,7 @@ class JointSession:
             own.positions += old.positions
         new.index, new.copy_of, new.stop = row, line.copy_of, None
         new.paid, new.seconds = line.paid, line.seconds
+        new.drawn = max(new.drawn, line.drawn)
         self._free(line)
         self._lines[row] = new
         if row in self._writing:
