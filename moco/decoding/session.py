@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 PASS_TOKENS = {"cpu": 2048, "cuda": 8192}
 """Tokens that one forward pass reads at most."""
-KEPT = 1024
-"""Positions whose logits one forward pass gives at most (beyond one per chunk)."""
+KEPT = 1 << 26
+"""Logits that one forward pass gives at most (beyond those of one position per chunk): 128 MB in
+bfloat16, whatever the vocabulary.
+"""
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.02, torch.bfloat16: 0.08}
 """How far a model's logits may move when its attention becomes ours."""
 KNOWN_LAYERS = frozenset({"full_attention", "sliding_attention"})
@@ -54,6 +56,7 @@ class Session:
         """Token positions read so far."""
         config = model.config.get_text_config()
         self._cache = SlotCache(config.num_hidden_layers)
+        self._kept = max(KEPT // config.vocab_size, 1)
         self._pass_tokens = PASS_TOKENS.get(self.device.type, 2048)
         self._slots: dict[int, int] = {}
         self._rows: list[int] = []
@@ -165,7 +168,7 @@ class Session:
     ) -> list[list[Chunk]]:
         """The chunks cut into forward passes; advances the rows' lengths."""
         passes: list[list[Chunk]] = [[]]
-        room, kept = self._pass_tokens, max(KEPT, len(rows))
+        room, kept = self._pass_tokens, max(self._kept, len(rows))
         for index, (row, ids, wanted) in enumerate(zip(rows, chunks, keep, strict=True)):
             done, total = 0, len(ids)
             if not 0 <= wanted <= total or not total:
@@ -173,7 +176,7 @@ class Session:
             while done < total:
                 if room <= 0 or (kept <= 0 and done >= total - wanted):
                     passes.append([])
-                    room, kept = self._pass_tokens, max(KEPT, len(rows))
+                    room, kept = self._pass_tokens, max(self._kept, len(rows))
                 count = min(room, total - done)
                 if wanted:
                     count = min(count, max(total - wanted - done, 0) + kept)
