@@ -210,7 +210,7 @@ def speculative(args: argparse.Namespace) -> None:
     with torch.no_grad():
         for weight in two[1].model.parameters():
             weight.add_(torch.randn_like(weight) * weight.std() * args.noise)
-    mixed, fast = LogitFusion(mode="mixture"), SpeculativeEnsemble()
+    mixed, fast = LogitFusion(mode="mixture"), SpeculativeEnsemble(mode="mixture")
     _, written = write(two, 1, args.tokens, fast, {})
     drafted = sum(g.notes.get("drafted", 0) for g in written)
     accepted = sum(g.notes.get("accepted", 0) for g in written)

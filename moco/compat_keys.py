@@ -237,6 +237,25 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
         "patience": Key("int", "method.patience", 5, low=1, high=1000),
         "restart_patience": Key("int", "method.restart_patience", 3, low=1, high=1000),
     },
+    "collm": {
+        "training_dataset_name": Key("text", why="the task's own dev questions are learnt from"),
+        "training_split": Key("text", why="the task's own dev questions are learnt from"),
+        "training_num": Key("int", "method.num_examples", 10_000, low=1, high=1_000_000),
+        "max_seq_length": Key("int", "method.max_length", 2048, low=1, high=1_000_000),
+        "deferral_threshold": Key("float", "method.deferral_threshold", 0.5, high=1),
+        "deferral_strategy": Key(
+            "choice", "method.deferral_strategy", "defer", choices=("defer", "compose")
+        ),
+        "threshold_warmup_schedule": Key(
+            "choice",
+            "method.threshold_warmup_schedule",
+            "none",
+            choices=("none", "linear", "cosine"),
+        ),
+        "threshold_warmup_steps": Key(
+            "int", "method.threshold_warmup_steps", 15, low=1, high=100_000
+        ),
+    },
     "mentor_collab": {
         "decision_proportion": Key("int", "method.decision_proportion", 25, high=100),
         "patch_size": Key("int", "method.patch_size", 16, low=1, high=1024),
@@ -414,6 +433,7 @@ FIXED: Mapping[str, Mapping[str, Json]] = {
     "sparta": {"preset": "paper"},
     "logit_contrastive": {"preset": "paper"},
     "mentor_collab": {"preset": "paper"},
+    "collm": {"preset": "paper"},
     "switch_generation": {"preset": "paper"},
     "sparta_stackelberg": {"preset": "paper"},
     "multiagent_finetuning": {"preset": "paper"},
@@ -473,6 +493,7 @@ _BUILT = {
     "sparta": "text_",
     "logit_contrastive": "logit_",
     "mentor_collab": "api_",
+    "collm": "api_",
     "switch_generation": "api_",
     "sparta_stackelberg": "text_",
     "multiagent_finetuning": "text_",
@@ -489,7 +510,6 @@ METHODS: Mapping[str, str] = {
 NOT_YET: tuple[str, ...] = tuple(
     form
     for prefix, names in {
-        "api_": "collm",
         "weight_": "dare_ties expo lorahub model_swarms",
     }.items()
     for name in names.split()

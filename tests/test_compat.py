@@ -174,6 +174,16 @@ OWN = {
         "eval_batch_size",
     ],
     "logit_logit_contrastive": ["k", "lambda_"],
+    "api_collm": [
+        "training_dataset_name",
+        "training_split",
+        "training_num",
+        "max_seq_length",
+        "deferral_threshold",
+        "deferral_strategy",
+        "threshold_warmup_schedule",
+        "threshold_warmup_steps",
+    ],
     "api_mentor_collab": ["decision_proportion", "patch_size", "mode", "task", "mlp_threshold"],
     "api_switch_generation": [
         "patch_size",
@@ -435,7 +445,7 @@ def test_a_key_of_another_method_has_a_note_and_is_still_checked() -> None:
         translated(gamma=3)
 
 
-@pytest.mark.parametrize("method", ["weight_dare_ties", "collm", "expo"])
+@pytest.mark.parametrize("method", ["weight_dare_ties", "expo"])
 def test_methods_that_are_not_built_say_so(method: str) -> None:
     with pytest.raises(UnknownNameError, match="not available yet"):
         compat.translate(peer(method))

@@ -47,14 +47,21 @@ def draw(
     for start in range(0, len(hot), BLOCK):
         rows = hot[start : start + BLOCK]
         picked = torch.tensor(rows, device=logits_BV.device)
-        heat = _column([temperature_B[row] for row in rows], logits_BV)
-        probs_RV = torch.softmax(logits_BV[picked].float() / heat, -1)
-        top_p = [top_p_B[row] for row in rows]
-        if min(top_p) < 1:
-            floor = nucleus_floor(probs_RV, _column(top_p, logits_BV)[:, 0])
-            probs_RV.masked_fill_(probs_RV < floor[:, None], 0)
+        temperature, top_p = ([x[row] for row in rows] for x in (temperature_B, top_p_B))
+        probs_RV = shaped(logits_BV[picked], temperature, top_p)
         ids_B[picked] = pick(probs_RV, uniforms_B.to(logits_BV.device)[picked])
     return ids_B
+
+
+def shaped(logits_RV: Tensor, temperature_R: Sequence[float], top_p_R: Sequence[float]) -> Tensor:
+    """Probabilities (fp32) at temperatures above 0, those outside of each row's nucleus 0; they are
+    not normalised again.
+    """
+    probs_RV = torch.softmax(logits_RV.float() / _column(temperature_R, logits_RV), -1)
+    if min(top_p_R) < 1:
+        floor_R = nucleus_floor(probs_RV, _column(top_p_R, logits_RV)[:, 0])
+        probs_RV.masked_fill_(probs_RV < floor_R[:, None], 0)
+    return probs_RV
 
 
 def argmax(logits_BV: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ PARAMETERS: Mapping[str, Mapping[str, Json]] = {
     "single_model": {"member": "one"},
     "multiagent_refine": {"stop_on_consensus": False},
     "sparta": {"num_iterations": 1, "num_instructions": 4},
+    "collm": {"learn": "both", "epochs": 1},
     "switch_generation": {"patch_size": 4, "training_instances": 12, "rollouts": 2},
     "sparta_stackelberg": {"num_iterations": 1, "num_instructions": 4},
     "multiagent_finetuning": {"labels": "gold", "keep": "tuned"},

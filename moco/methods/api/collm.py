@@ -1,0 +1,381 @@
+"""A small model writes, and learns from answers when to let a larger one write the next token."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypedDict
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from moco.access import NONE, Access, ModelFacts, Problem, Requires, check
+from moco.errors import DataError
+from moco.methods.base import JointMethod, Level
+from moco.methods.baseline.single_model import member_problems
+from moco.pool import Dev, Pool
+from moco.train.deferral import Deferral, head_of
+from moco.train.rows import rows_of, written
+from moco.types import Json, Prediction, Query, Sampling
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from moco.decoding.joint import JointSession
+
+Ref = dict[str, Json]
+ASKS, ASSISTS = 0, 1
+"""Order of the two members in the joint session."""
+PAIR = Requires(access=NONE, min_models=0, same=frozenset({"tokenizer"}))
+"""What the two have to share; further members of the pool do not matter."""
+LEARNER = Requires(access=Access.HIDDEN | Access.TRAIN, min_models=0)
+"""What the base has to give."""
+FORMS: Mapping[str, str] = {"math": "\\boxed{{{}}}", "free": "{}"}
+"""How a reference is written as an answer, where not on a line of its own."""
+LINE = "Answer: {}"
+FITTED = 0.7
+"""Share of dev that is learnt from where the rest chooses the threshold."""
+LEARNT = 0.85
+"""Share of that part's questions that is not held out for validation."""
+
+
+class Point(TypedDict):
+    """One threshold on the held-out part of dev."""
+
+    threshold: float
+    deferral: float
+    """Share of tokens that the assistant was asked for."""
+    score: float
+
+
+class State(TypedDict):
+    """What was learnt and chosen."""
+
+    base: str
+    assistant: str
+    head: Ref
+    """Arrays `weight`, `bias` and `percentiles`, see `moco.train.deferral`."""
+    tuned: Ref | None
+    """The adapter that was trained with the head."""
+    threshold: float
+    curve: list[Point]
+    """Score and deferral by threshold, rising in deferral; empty where the threshold is given."""
+    alone: dict[str, float]
+    """Scores of the two members as they are, on the same questions."""
+    rows: int
+    """Answers that were learnt from."""
+
+
+class CoLlm(JointMethod[State]):
+    """The base writes; a linear head on its final hidden state says, token by token, when the
+    assistant writes instead. Nobody labels tokens: the head, and a LoRA adapter of the base, are
+    learnt from whole answers by the likelihood of the mixture of both models, in which who writes a
+    token is the latent variable, less a price for asking.
+
+    What is learnt from are the dev answers of either member that are right (`answers`), for they
+    show how the task is written by models; dev's references are often a bare result, and teach to
+    leave out what leads there. `references` learns from those alone, written in the task's answer
+    form; `both` uses them where neither member is right. The threshold is the one that scores best
+    on a part of dev that was not learnt from, among those that keep the share of tokens asked for
+    within bounds. The assistant reads what was written since it was last asked in one chunk, so
+    that both together read at most n · (prompt + answer) positions.
+    """
+
+    level: ClassVar[Level] = "api"
+    paper: ClassVar[str] = "Shen, Lang, Wang, Kim, Sontag 2024, arXiv 2403.03870 (Co-LLM)"
+    requires: ClassVar[Requires] = Requires(
+        access=Access.TEXT | Access.LOGITS, min_models=2, dev=True
+    )
+    paper_preset: ClassVar[Mapping[str, Json]] = {
+        "cost": 0, "epochs": 2, "learning_rate": 2e-5, "batch_size": 32,
+    }  # fmt: skip
+
+    base: str = ""
+    """Alias of the model that writes and asks; empty = the first member."""
+    assistant: str = ""
+    """Alias of the model that is asked; empty = the second member."""
+    tune: Literal["head", "lora"] = "lora"
+    """What is trained: the head alone on the base as it is, or a LoRA adapter of the base too."""
+    learn: Literal["answers", "references", "both"] = "answers"
+    """What is learnt from."""
+    cost: float = Field(default=1.0, ge=0, le=100)
+    """What asking for a token costs in training, in nats; 0 = the likelihood alone, under which
+    asking always is best wherever the assistant is the more certain of the two.
+    """
+    num_examples: int = Field(default=10_000, ge=1)
+    """Dev questions that are learnt from at most, the first."""
+    max_length: int = Field(default=0, ge=0)
+    """Prompts with answers of more tokens are left out of training; 0 = what the context holds."""
+    deferral_threshold: float | None = Field(default=None, ge=0, le=1)
+    """The assistant is asked where P(defer) is above this; None = chosen on dev."""
+    deferral_strategy: Literal["defer", "compose"] = "defer"
+    """Above the threshold a token comes from the assistant's distribution, or from the mixture."""
+    threshold_warmup_schedule: Literal["none", "linear", "cosine"] = "none"
+    """How the threshold falls from 1 at an answer's first token to its own value."""
+    threshold_warmup_steps: int = Field(default=15, ge=1, le=100_000)
+    """Tokens after which it has fallen."""
+    min_deferral: float = Field(default=0.0, ge=0, le=1)
+    """Smallest share of deferred tokens on dev that a chosen threshold may give."""
+    max_deferral: float = Field(default=0.5, ge=0, le=1)
+    """Largest such share."""
+    shares: tuple[Annotated[float, Field(ge=0, le=1)], ...] = (
+        0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0,
+    )  # fmt: skip
+    """Shares of the learnt tokens for which thresholds are made and tried; the share in answers
+    that are then written is measured.
+    """
+    epochs: int = Field(default=8, ge=1, le=1000)
+    """Passes of the adapter's training at most."""
+    learning_rate: float = Field(default=1e-3, gt=0, le=1)
+    """Its peak rate."""
+    batch_size: int = Field(default=8, ge=1, le=4096)
+    """Rows per step."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> CoLlm:
+        if self.min_deferral > self.max_deferral:
+            raise ValueError("min_deferral is above max_deferral: no threshold can keep both")
+        return self
+
+    def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
+        """The two must be different members of one tokenizer, and the base has to be trainable."""
+        named = (("method.base", self.base), ("method.assistant", self.assistant))
+        found = [p for where, name in named if name for p in member_problems(name, facts, where)]
+        if found or len(facts) < 2:
+            return found
+        base, assistant = self._pair(list(facts))
+        if base == assistant:
+            return [Problem("method.assistant", "is the base itself", "name another member")]
+        known = {name: facts[name] for name in (base, assistant) if facts[name] is not None}
+        return check(PAIR, known) + check(LEARNER, {n: f for n, f in known.items() if n == base})
+
+    def _pair(self, names: Sequence[str]) -> tuple[str, str]:
+        base = self.base or next(n for n in names if n != self.assistant)
+        return base, self.assistant or next((n for n in names if n != base), base)
+
+    def fit(self, pool: Pool, dev: Dev) -> State:
+        """Learn from one part of dev, choose the threshold on the other; from all of dev where the
+        threshold is given.
+        """
+        base, assistant = self._pair(pool.names)
+        pair = pool.of([base, assistant])
+        chooses = self.deferral_threshold is None
+        learning, choosing = dev.split(FITTED) if chooses and len(dev) > 3 else (dev, dev)
+        rows = self._rows(pair, learning)
+        recipe = Deferral(
+            tune=self.tune, epochs=self.epochs, learning_rate=self.learning_rate,
+            batch_size=self.batch_size, cost=self.cost, seed=pool.context.seed,
+        )  # fmt: skip
+        trained = pool.train(pair[ASKS], rows, recipe, f"{base}+deferral")
+        state: State = {
+            "base": base, "assistant": assistant, "head": pool.keep(head_of(trained)),
+            "tuned": pool.keep_model(trained, pair[ASKS]) if self.tune == "lora" else None,
+            "threshold": self.deferral_threshold or 0.0, "curve": [], "alone": {},
+            "rows": len(rows),
+        }  # fmt: skip
+        if chooses:
+            state["curve"] = self._curve(pool, choosing, state)
+            state["threshold"] = self.chosen(state["curve"])["threshold"]
+            for name, given in zip(pair.names, pair.ask_all(choosing.queries), strict=True):
+                state["alone"][name] = round(choosing.mean([g.text for g in given]), 9)
+        return state
+
+    def _rows(self, pair: Pool, dev: Dev) -> list[dict[str, Json]]:
+        """What is learnt from, with the assistant's log-probabilities."""
+        dev = replace(dev, samples=dev.samples[: self.num_examples])
+        seen = {q.id for q in dev.split(LEARNT)[0].queries}
+        completions = self._completions(pair, dev)
+        lessons = [
+            {"prompt": written(query.prompt), "completion": text, "held": query.id not in seen}
+            for query, text in completions
+        ]
+        learnt = rows_of(pair[ASKS].spec, lessons, 0)
+        kept = [i for i, row in enumerate(learnt) if len(row.ids) <= (self.max_length or math.inf)]
+        if not kept:
+            raise DataError(
+                "collm: there is no answer to learn from: on no dev question is a whole answer of"
+                f" '{pair.names[ASKS]}' or '{pair.names[ASSISTS]}' right; use learn: both, more dev"
+                " questions, or a larger max_length"
+            )
+        found = []
+        for i in kept:
+            ids = learnt[i].ids[learnt[i].start :]
+            notes = _read(pair.of(pair.names[ASSISTS:]), completions[i][0], ids)
+            found.append({**lessons[i], "assistant": notes["logprobs"], "first": notes["first"]})
+        return found
+
+    def _completions(self, pair: Pool, dev: Dev) -> list[tuple[Query, str]]:
+        """Dev questions with the answers that are learnt, each once."""
+        found = []
+        given = pair.ask_all(dev.queries) if self.learn != "references" else []
+        for i, query in enumerate(dev.queries):
+            whole = [own[i].text for own in given if own[i].stop != "length" and own[i].text]
+            unique = list(dict.fromkeys(whole))
+            scores = dev.score_alone(query.id, unique)
+            right = [text for text, score in zip(unique, scores, strict=True) if score >= 1]
+            if self.learn != "answers" and not right and query.kind != "code":
+                right = [as_answer(query, text) for text in dev.references(query)[:1]]
+            found += [(query, text) for text in right]
+        return found
+
+    def _curve(self, pool: Pool, dev: Dev, state: State) -> list[Point]:
+        """Score and deferral on dev at each threshold, rising in deferral."""
+        percentiles = pool.kept(state["head"])["percentiles"]
+        outputs = np.interp(100 * (1 - np.array(self.shares)), np.arange(101), percentiles)
+        thresholds = {
+            1.0 if share == 0 else 0.0 if share == 1 else chance(output)
+            for share, output in zip(self.shares, outputs.tolist(), strict=True)
+        }
+        curve: list[Point] = []
+        for threshold in sorted(thresholds, reverse=True):
+            found = self.predict(pool, dev.queries, {**state, "threshold": threshold})
+            asked = sum(p.notes["deferred"] for p in found)
+            share = asked / max(sum(p.notes["tokens"] for p in found), 1)
+            score = dev.mean([p.text for p in found])
+            curve.append(
+                {"threshold": threshold, "deferral": round(share, 6), "score": round(score, 9)}
+            )
+        return sorted(curve, key=lambda point: point["deferral"])
+
+    def chosen(self, curve: Sequence[Point]) -> Point:
+        """The best point within the bounds, the one of least deferral among equals; where none is
+        within, the nearest.
+        """
+
+        def outside(point: Point) -> float:
+            share = point["deferral"]
+            return max(self.min_deferral - share, share - self.max_deferral, 0.0)
+
+        return min(curve, key=lambda p: (outside(p), -p["score"], p["deferral"]))
+
+    def predict(
+        self, pool: Pool, queries: Sequence[Query], state: State | None
+    ) -> list[Prediction]:
+        """The base, with the assistant where it asks, writes each answer."""
+        if state is None:
+            raise DataError("collm: nothing was learnt yet; fit comes first")
+        base, assistant = pool.named(state["base"]), pool.named(state["assistant"])
+        if state["tuned"] is not None:
+            base = pool.kept_model(state["tuned"], f"{base.name}+deferral")
+        head = pool.kept(state["head"])
+        used = {
+            "weight": head["weight"].tolist(), "bias": head["bias"].tolist()[0],
+            "threshold": state["threshold"],
+        }  # fmt: skip
+        pair = Pool([base, assistant], pool.roles, pool.context)
+        return [
+            Prediction(q.id, g.text, by=tuple(pair.names), stop=g.stop, notes=g.notes)
+            for q, g in zip(queries, pair.joint(queries, self, used), strict=True)
+        ]
+
+    def write(self, session: JointSession, state: Json) -> None:
+        """One token per row and step, of the base or, where it asks, of the assistant."""
+        import torch
+
+        weight_W = torch.tensor(state["weight"], dtype=torch.float64, device=session.device)
+        while rows := session.live:
+            states_BW = session.hidden(ASKS, rows).to(weight_W)
+            outputs_B = (states_BW * weight_W).sum(-1) + state["bias"]
+            asking = []
+            for place, (row, output) in enumerate(zip(rows, outputs_B.tolist(), strict=True)):
+                notes = session.notes(row)
+                tokens, deferred = notes.get("tokens", 0), notes.get("deferred", 0)
+                if round(output, 4) > log_odds(self.threshold(state["threshold"], tokens)):
+                    asking.append(place)
+                    deferred += 1
+                share = round(deferred / (tokens + 1), 4)
+                notes.update(tokens=tokens + 1, deferred=deferred, deferral=share)
+            logits_BV = self._said(session, rows, outputs_B.float(), asking)
+            authors = [ASKS] * len(rows)
+            for place in asking:
+                authors[place] = ASSISTS
+            tokens_B = session.draw(rows, logits_BV)
+            session.emit(ASKS, rows, tokens_B, logits_BV, shared=True, authors=authors)
+
+    def _said(
+        self, session: JointSession, rows: list[int], outputs_B: Tensor, asking: list[int]
+    ) -> Tensor:
+        """Logits that each row's token is drawn from, [rows, V]."""
+        import torch
+
+        own_BV = session.logits(ASKS, rows)
+        if not asking:
+            return own_BV
+        other_BV = session.logits(ASSISTS, [rows[place] for place in asking])
+        width = min(own_BV.shape[1], other_BV.shape[1])  # padding of the vocabulary is no token
+        other_BV = other_BV[:, :width]
+        if self.deferral_strategy == "compose":
+            other_BV = mixture(outputs_B[asking], own_BV[asking, :width], other_BV)
+        said_BV = own_BV.clone()
+        said_BV[asking] = -torch.inf
+        said_BV[asking, :width] = other_BV
+        return said_BV
+
+    def threshold(self, final: float, tokens: int) -> float:
+        """The threshold after so many tokens of an answer."""
+        done = min(tokens / self.threshold_warmup_steps, 1.0)
+        if self.threshold_warmup_schedule == "none":
+            return final
+        if self.threshold_warmup_schedule == "cosine":
+            done = (1 - math.cos(math.pi * done)) / 2
+        return 1 - (1 - final) * done
+
+
+class _Reading(JointMethod[None]):
+    """Reads an answer that is given as token ids, the one that closes the turn among them; notes
+    each one's log-probability and whether it is the likeliest.
+    """
+
+    level: ClassVar[Level] = "api"
+    paper: ClassVar[str] = "none"
+
+    def write(self, session: JointSession, state: Json) -> None:
+        """All in one pass."""
+        import torch
+
+        from moco.decoding.sampling import argmax, logprobs_of
+
+        ids_T = torch.tensor(state["ids"], device=session.device)
+        while rows := session.live:
+            for token in state["ids"][:-1]:
+                session.emit(0, rows, [token] * len(rows))
+            read = session.logits_along(0, rows, [len(ids_T) - 1] * len(rows))
+            for row, logits_TV in zip(rows, read, strict=True):
+                logprobs = [round(value, 6) for value in logprobs_of(logits_TV, ids_T).tolist()]
+                first = (argmax(logits_TV) == ids_T).tolist()
+                session.notes(row).update(logprobs=logprobs, first=first)
+            session.finish(rows, "eos")
+
+
+def _read(alone: Pool, query: Query, ids: Sequence[int]) -> Mapping[str, Json]:
+    """What the pool's one member thinks of each token of an answer to the query."""
+    room, state = Sampling(max_tokens=len(ids)), {"ids": list(ids)}
+    return alone.joint([query], _Reading(), state, sampling=room, stage="read")[0].notes
+
+
+def as_answer(query: Query, reference: str) -> str:
+    """A reference as the task wants answers to be written."""
+    return FORMS.get(query.kind, LINE).format(reference)
+
+
+def mixture(outputs_B: Tensor, own_BV: Tensor, other_BV: Tensor) -> Tensor:
+    """Log-probabilities of (1 − σ(z)) · own + σ(z) · other, [rows, V]."""
+    import torch
+    from torch.nn.functional import logsigmoid
+
+    own_BV, other_BV = own_BV.log_softmax(-1), other_BV.log_softmax(-1)
+    outputs_B1 = outputs_B[:, None]
+    return torch.logaddexp(logsigmoid(-outputs_B1) + own_BV, logsigmoid(outputs_B1) + other_BV)
+
+
+def chance(log_odds: float) -> float:
+    """σ of log-odds, which are rounded to 4 decimals first."""
+    return 1 / (1 + math.exp(-round(log_odds, 4)))
+
+
+def log_odds(chance: float) -> float:
+    """The inverse of `chance`, rounded likewise; infinite at 0 and 1."""
+    if chance in (0, 1):
+        return math.inf if chance else -math.inf
+    return round(math.log(chance / (1 - chance)), 4)
