@@ -10,7 +10,7 @@ demo: .venv/ready
 	$(BIN)/moco study studies/demo.yaml
 
 test: .venv/ready .venv/models
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal
 
 test-all: .venv/ready .venv/models .venv/all-data
 	$(BIN)/python -m pytest
