@@ -109,9 +109,10 @@ def test_each_shared_fact_is_required(name: str) -> None:
 
     needs = build(name).needs()
     for fact in needs.same:
-        facts = [ModelFacts(access=~NONE, **{fact: text}) for text in ("x", "y")]  # type: ignore[arg-type]
-        found = check(needs, dict(zip(NAMES, facts, strict=False)))
-        assert [p.where for p in found] == ["pool.two"]
+        texts = ("x", *["y"] * max(needs.min_models - 1, 1))
+        facts = [ModelFacts(access=~NONE, **{fact: text}) for text in texts]  # type: ignore[arg-type]
+        members = dict(zip(NAMES, facts, strict=False))
+        assert [p.where for p in check(needs, members)] == [f"pool.{n}" for n in list(members)[1:]]
     assert isinstance(needs.access, Access)
 
 

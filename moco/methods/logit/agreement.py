@@ -79,6 +79,7 @@ class Agreement(JointMethod[State]):
     level: ClassVar[Level] = "logit"
     paper: ClassVar[str] = "Yun et al. 2025, arXiv 2510.15346 (SAFE)"
     requires: ClassVar[Requires] = Requires(access=Access.TEXT | Access.LOGITS, min_models=2)
+
     drafter: str = ""
     """Alias of the member that writes; empty = the best on dev, the first without dev."""
     draft_tokens: int = Field(default=5, ge=1, le=64)

@@ -29,6 +29,7 @@ class Unite(JointMethod[None]):
     level: ClassVar[Level] = "logit"
     paper: ClassVar[str] = "Yao et al. 2024, arXiv 2410.03777 (UniTE)"
     requires: ClassVar[Requires] = Requires(access=Access.TEXT | Access.LOGITS, min_models=2)
+
     top_k: int = Field(default=10, ge=1, le=1000)
     """Tokens that each member proposes."""
     weights: tuple[Annotated[float, Field(ge=0)], ...] = ()
