@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -34,6 +35,19 @@ class _Layer:
     forward: Callable[[Tensor], Tensor]
     a_RI: Tensor
     b_OR: Tensor
+    shares: tuple[_Layer, ...] = ()
+    """Layers that read the same input, this one the first; empty = it is another one's."""
+    cut: tuple[tuple[int, int], Tensor, Tensor] | None = None
+    """(ranks in use, A of all that share the input, this layer's B transposed), as used last."""
+
+    def factors(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """A of all layers that share the input, [layers · rank, in], and B of this one, [rank,
+        out], cut to the ranks in use.
+        """
+        if self.cut is None or self.cut[0] != (start, stop):
+            a = torch.cat([own.a_RI[start:stop] for own in self.shares or (self,)])
+            self.cut = ((start, stop), a, self.b_OR[:, start:stop].T.contiguous())
+        return self.cut[1:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,21 @@ class _Current:
     start: int
     stop: int
     by_device: Mapping[torch.device, Tensor]
+    spread: dict[tuple[torch.device, int, int], Tensor] = field(default_factory=dict)
+    """The same for (a device, positions, layers that share an input)."""
+
+    def of(self, device: torch.device, positions: int, layers: int, batch: int = 1) -> Tensor:
+        """Coefficients of every position, [positions, layers · ranks]; rows of the batch count
+        their positions one row after the other, in a first dimension of their own or all in one.
+        """
+        key = (device, positions, layers)
+        if key not in self.spread or batch != 1:
+            c_BR = self.by_device[device]
+            if positions % len(c_BR) or batch not in (1, len(c_BR)):
+                raise ValueError(f"{len(c_BR)} rows of coefficients for {positions} positions")
+            each = c_BR.repeat_interleave(positions // len(c_BR), 0)
+            self.spread[key] = each.repeat(1, layers)
+        return self.spread[key]
 
 
 class AdapterBank:
@@ -69,6 +98,12 @@ class AdapterBank:
         self._spans: dict[str, _Span] = {}
         self._layers: dict[str, _Layer] = {}
         self._current: _Current | None = None
+        self._heard: list[tuple[_Layer, Tensor]] | None = []
+        """Layers and inputs of the first pass, from which is learnt who shares an input."""
+        self._held: tuple[Tensor, dict[int, Tensor]] | None = None
+        """The last input, and what it becomes under A and coefficients in each layer that shares
+        it.
+        """
 
     def __contains__(self, key: str) -> bool:
         return key in self._spans
@@ -95,6 +130,9 @@ class AdapterBank:
         for name, layer in self._layers.items():
             self._grow(layer, adapter.modules.get(name), span)
         self._spans[key] = span
+        self._heard = []
+        for layer in self._layers.values():
+            layer.shares, layer.cut = (), None
 
     def _target(self, adapter: Lora, module: LoraModule) -> nn.Module:
         try:
@@ -134,7 +172,7 @@ class AdapterBank:
         def forward(x: Tensor) -> Tensor:
             if self._current is None:
                 return layer.forward(x)
-            return layer.forward(x) + _delta(x, layer, self._current)
+            return self._changed(layer.forward(x), x, layer, self._current)
 
         module.forward = forward
         return layer
@@ -173,7 +211,10 @@ class AdapterBank:
         try:
             yield
         finally:
-            self._current = previous
+            self._current, self._held = previous, None
+            if self._heard:
+                self._learn_shares(self._heard)
+                self._heard = None
 
     def _cut(self, coefficients_BR: Tensor) -> _Current | None:
         if coefficients_BR.shape[1:] != (self.total_rank,):
@@ -188,30 +229,47 @@ class AdapterBank:
         devices = {layer.a_RI.device for layer in self._layers.values()}
         return _Current(start, stop, {device: used[:, start:stop].to(device) for device in devices})
 
+    def _learn_shares(self, heard: Sequence[tuple[_Layer, Tensor]]) -> None:
+        """Layers that read one input directly after each other compute A of it together."""
+        for x, group in groupby(heard, key=lambda pair: id(pair[1])):
+            layers = tuple(dict.fromkeys(map(id, (layer for layer, _ in group))))
+            del x
+            own = [layer for layer in self._layers.values() if id(layer) in layers]
+            own.sort(key=lambda layer: layers.index(id(layer)))
+            if len({layer.a_RI.device for layer in own}) == 1:
+                own[0].shares = tuple(own)
+            for layer in own:
+                layer.cut = None
+
+    def _changed(self, y: Tensor, x: Tensor, layer: _Layer, current: _Current) -> Tensor:
+        """A layer's output y with what the mix of adapters adds to it.
+
+        x is [rows, length, in]; flat inputs [rows · length, in] and packed ones [1, rows · length,
+        in] count their positions row by row.
+        """
+        if self._heard is not None:
+            self._heard.append((layer, x))
+        rank = current.stop - current.start
+        a, b_RO = layer.factors(current.start, current.stop)
+        if self._held is None or self._held[0] is not x or id(layer) not in self._held[1]:
+            sharing = layer.shares or (layer,)
+            flat = x.reshape(-1, x.shape[-1]).to(a.dtype)
+            batch = x.shape[0] if x.dim() > 2 else 1
+            c = current.of(a.device, len(flat), len(sharing), batch)
+            h = (functional.linear(flat, a) * c).to(a.dtype)
+            parts = {id(own): h[:, i * rank : (i + 1) * rank] for i, own in enumerate(sharing)}
+            self._held = (x, parts)
+        flat_y = y.reshape(-1, y.shape[-1])
+        return torch.addmm(flat_y, self._held[1][id(layer)], b_RO.to(y.dtype)).reshape(y.shape)
+
     def close(self) -> None:
         """Gives the model its own layers back and forgets all adapters."""
         for layer in self._layers.values():
             del layer.module.forward
         self._layers.clear()
         self._spans.clear()
+        self._heard, self._held = [], None
         self.total_rank = 0
-
-
-def _delta(x: Tensor, layer: _Layer, current: _Current) -> Tensor:
-    """What the mix of adapters adds to a layer's output.
-
-    x is [rows, length, in]; flat inputs [rows · length, in] and packed ones [1, rows · length, in]
-    count their positions row by row.
-    """
-    a_RI = layer.a_RI[current.start : current.stop]
-    b_OR = layer.b_OR[:, current.start : current.stop]
-    c_BR = current.by_device[a_RI.device]
-    h = functional.linear(x.to(a_RI.dtype), a_RI)
-    rows, rank = c_BR.shape
-    if (h.shape[0] not in (1, rows) and h.dim() > 2) or (h.numel() // rank) % rows:
-        raise ValueError(f"{rows} rows of coefficients for an input of shape {tuple(x.shape)}")
-    scaled = (h.to(torch.float32).reshape(rows, -1, rank) * c_BR[:, None, :]).reshape(h.shape)
-    return functional.linear(scaled.to(a_RI.dtype), b_OR).to(x.dtype)
 
 
 def merged_state(
