@@ -182,7 +182,7 @@ def nudging(args: argparse.Namespace) -> None:
     for batch in [b for b in args.batches if b <= 8]:
         best = min(
             (abs(share(write([base, nudger], batch, 64, method, {"gamma": g})[1]) - 0.15), g)
-            for g in (0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2)
+            for g in (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
         )[1]
         state = {"gamma": best}
         part = share(write([base, nudger], batch, args.tokens, method, state)[1])

@@ -24,6 +24,9 @@ from moco.errors import ModelFormatError, clip
 from moco.lora import Lora, LoraModule
 from moco.weights import ops, reader
 
+FEW = 16
+"""Positions below which float32 is faster on a CPU, as its small products start sooner."""
+
 
 @dataclass(slots=True)
 class _Layer:
@@ -37,17 +40,24 @@ class _Layer:
     b_OR: Tensor
     shares: tuple[_Layer, ...] = ()
     """Layers that read the same input, this one the first; empty = it is another one's."""
-    cut: tuple[tuple[int, int], Tensor, Tensor] | None = None
-    """(ranks in use, A of all that share the input, this layer's B transposed), as used last."""
+    cuts: dict[tuple[int, int, torch.dtype], tuple[Tensor, Tensor]] = field(default_factory=dict)
+    """What `factors` gave, by its arguments."""
+    x: Tensor | None = None
+    """The input that `h` and `b_RO` belong to."""
+    h: Tensor | None = None
+    """x under A and the coefficients, [positions, rank]."""
+    b_RO: Tensor | None = None
 
-    def factors(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+    def factors(self, start: int, stop: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """A of all layers that share the input, [layers · rank, in], and B of this one, [rank,
         out], cut to the ranks in use.
         """
-        if self.cut is None or self.cut[0] != (start, stop):
+        key = (start, stop, dtype)
+        if key not in self.cuts:
             a = torch.cat([own.a_RI[start:stop] for own in self.shares or (self,)])
-            self.cut = ((start, stop), a, self.b_OR[:, start:stop].T.contiguous())
-        return self.cut[1:]
+            b_RO = self.b_OR[:, start:stop].T.contiguous()
+            self.cuts[key] = (a.to(dtype), b_RO.to(dtype))
+        return self.cuts[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +110,6 @@ class AdapterBank:
         self._current: _Current | None = None
         self._heard: list[tuple[_Layer, Tensor]] | None = []
         """Layers and inputs of the first pass, from which is learnt who shares an input."""
-        self._held: tuple[Tensor, dict[int, Tensor]] | None = None
-        """The last input, and what it becomes under A and coefficients in each layer that shares
-        it.
-        """
 
     def __contains__(self, key: str) -> bool:
         return key in self._spans
@@ -132,7 +138,7 @@ class AdapterBank:
         self._spans[key] = span
         self._heard = []
         for layer in self._layers.values():
-            layer.shares, layer.cut = (), None
+            layer.shares, layer.cuts = (), {}
 
     def _target(self, adapter: Lora, module: LoraModule) -> nn.Module:
         try:
@@ -170,9 +176,19 @@ class AdapterBank:
         )
 
         def forward(x: Tensor) -> Tensor:
+            y = layer.forward(x)
             if self._current is None:
-                return layer.forward(x)
-            return self._changed(layer.forward(x), x, layer, self._current)
+                return y
+            if layer.x is not x:
+                self._spread(layer, x, self._current)
+            h, b_RO, layer.x = layer.h, layer.b_RO, None
+            assert h is not None and b_RO is not None
+            flat = y.view(-1, out_size)
+            if h.dtype == y.dtype:
+                flat.addmm_(h, b_RO)
+            else:
+                flat.add_(h @ b_RO)
+            return y
 
         module.forward = forward
         return layer
@@ -211,7 +227,7 @@ class AdapterBank:
         try:
             yield
         finally:
-            self._current, self._held = previous, None
+            self._current = previous
             if self._heard:
                 self._learn_shares(self._heard)
                 self._heard = None
@@ -239,28 +255,26 @@ class AdapterBank:
             if len({layer.a_RI.device for layer in own}) == 1:
                 own[0].shares = tuple(own)
             for layer in own:
-                layer.cut = None
+                layer.cuts = {}
 
-    def _changed(self, y: Tensor, x: Tensor, layer: _Layer, current: _Current) -> Tensor:
-        """A layer's output y with what the mix of adapters adds to it.
+    def _spread(self, layer: _Layer, x: Tensor, current: _Current) -> None:
+        """Gives the layer, and those that share its input, the input under A and coefficients.
 
         x is [rows, length, in]; flat inputs [rows · length, in] and packed ones [1, rows · length,
         in] count their positions row by row.
         """
         if self._heard is not None:
             self._heard.append((layer, x))
-        rank = current.stop - current.start
-        a, b_RO = layer.factors(current.start, current.stop)
-        if self._held is None or self._held[0] is not x or id(layer) not in self._held[1]:
-            sharing = layer.shares or (layer,)
-            flat = x.reshape(-1, x.shape[-1]).to(a.dtype)
-            batch = x.shape[0] if x.dim() > 2 else 1
-            c = current.of(a.device, len(flat), len(sharing), batch)
-            h = (functional.linear(flat, a) * c).to(a.dtype)
-            parts = {id(own): h[:, i * rank : (i + 1) * rank] for i, own in enumerate(sharing)}
-            self._held = (x, parts)
-        flat_y = y.reshape(-1, y.shape[-1])
-        return torch.addmm(flat_y, self._held[1][id(layer)], b_RO.to(y.dtype)).reshape(y.shape)
+        flat = x.reshape(-1, x.shape[-1])
+        few = len(flat) < FEW and x.device.type == "cpu"
+        dtype = torch.float32 if few else layer.a_RI.dtype
+        sharing, start, stop = layer.shares or (layer,), current.start, current.stop
+        c = current.of(x.device, len(flat), len(sharing), x.shape[0] if x.dim() > 2 else 1)
+        a, _ = layer.factors(start, stop, dtype)
+        h = functional.linear(flat.to(dtype), a) * c
+        for own, part in zip(sharing, torch.split(h.to(dtype), stop - start, 1), strict=True):
+            own.x, own.h = x, part
+            own.b_RO = own.factors(start, stop, dtype)[1]
 
     def close(self) -> None:
         """Gives the model its own layers back and forgets all adapters."""
@@ -268,7 +282,7 @@ class AdapterBank:
             del layer.module.forward
         self._layers.clear()
         self._spans.clear()
-        self._heard, self._held = [], None
+        self._heard = []
         self.total_rank = 0
 
 
