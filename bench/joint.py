@@ -180,10 +180,11 @@ def nudging(args: argparse.Namespace) -> None:
     base, nudger = loaded("gemma3-270m", args.device), loaded("smollm2-135m", args.device)
     method = Nudging()
     for batch in [b for b in args.batches if b <= 8]:
-        best = min(
-            (abs(share(write([base, nudger], batch, 64, method, {"gamma": g})[1]) - 0.15), g)
-            for g in (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
-        )[1]
+        shares = {
+            g: share(write([base, nudger], batch, args.tokens, method, {"gamma": g})[1])
+            for g in (0.1, 0.2, 0.3, 0.4, 0.5)
+        }
+        best = min(shares, key=lambda g: abs(shares[g] - 0.15))
         state = {"gamma": best}
         part = share(write([base, nudger], batch, args.tokens, method, state)[1])
         print(f"nudging, batch {batch}: gamma {best}, {part:.1%} of the bytes by the nudger")

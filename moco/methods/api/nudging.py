@@ -144,57 +144,55 @@ class Nudging(JointMethod[State]):
         return [chosen["base"], chosen["nudging"]], {"gamma": chosen["gamma"]}
 
     def write(self, session: JointSession, state: Json) -> None:
-        """One token per row and step: rows in which the base writes, then rows being nudged."""
+        """One token per row and step: the base is asked once about all rows that it writes and all
+        in which a further nudging word would start; then the rows being nudged go on.
+        """
         gamma = float(state["gamma"])
         words: dict[int, _Word] = defaultdict(_Word)
         while rows := session.live:
-            self._base_step(session, [r for r in rows if words[r].mode == "base"], words, gamma)
+            between = [r for r in rows if words[r].mode == "nudge" and words[r].mark is None]
+            asked = [row for row in between if words[row].accepted]
+            written = [row for row in rows if words[row].mode == "base"]
+            self._base_step(session, written, asked, words, gamma)
             nudged = [r for r in rows if words[r].mode == "nudge" and session.is_live(r)]
-            starts = [r for r in nudged if words[r].mark is None]
-            self._start_words(session, starts, words, gamma)
-            nudged = [r for r in nudged if words[r].mode == "nudge" and session.is_live(r)]
+            for row in nudged:
+                if words[row].mark is None:
+                    words[row].mark, words[row].data = session.mark(row), b""
+                    words[row].tokens = 0
             self._nudge_step(session, nudged, words)
 
     def _base_step(
-        self, session: JointSession, rows: list[int], words: dict[int, _Word], gamma: float
+        self,
+        session: JointSession,
+        written: list[int],
+        asked: list[int],
+        words: dict[int, _Word],
+        gamma: float,
     ) -> None:
-        """The base's next token, or the hand-over where it is unsure or wants to stop."""
+        """The base's next token, or the hand-over where it is unsure or wants to stop; and where a
+        nudging word would start, whether it takes over, else what it would write.
+        """
+        rows = [*written, *asked]
         if not rows:
             return
         logits_BV = session.logits(BASE, rows)
         tokens = session.draw(rows, logits_BV)
         sure = _top(logits_BV)
         for i, row in enumerate(rows):
-            stops = tokens[i] in session.stop_ids(BASE)
-            if (stops or sure[i] < gamma) and session.whole(row):
-                words[row].mode, words[row].accepted = "nudge", 0
-                self._count_round(session, row, words[row])
-            elif not stops:
+            word, stops = words[row], tokens[i] in session.stop_ids(BASE)
+            takes = not stops and (
+                sure[i] >= gamma or (i < len(written) and not session.whole(row))
+            )
+            if takes:
+                word.mode = "base"
                 session.emit(BASE, [row], [tokens[i]], logits_BV[i : i + 1])
+            elif i >= len(written):
+                word.guess = b"" if stops else session.token_bytes(BASE, tokens[i])
+            elif not within:
+                word.mode, word.accepted = "nudge", 0
+                self._count_round(session, row, word)
             else:
                 session.finish([row], "eos")
-
-    def _start_words(
-        self, session: JointSession, rows: list[int], words: dict[int, _Word], gamma: float
-    ) -> None:
-        """Where a further nudging word would start the base is asked first."""
-        asked = [row for row in rows if words[row].accepted]
-        if asked:
-            logits_BV = session.logits(BASE, asked)
-            tokens = session.draw(asked, logits_BV)
-            sure = _top(logits_BV)
-            for i, row in enumerate(asked):
-                if tokens[i] in session.stop_ids(BASE):
-                    words[row].guess = b""
-                elif sure[i] >= gamma:
-                    words[row].mode = "base"
-                    session.emit(BASE, [row], [tokens[i]], logits_BV[i : i + 1])
-                else:
-                    words[row].guess = session.token_bytes(BASE, tokens[i])
-        for row in rows:
-            word = words[row]
-            if word.mode == "nudge" and session.is_live(row):
-                word.mark, word.data, word.tokens = session.mark(row), b"", 0
 
     def _nudge_step(self, session: JointSession, rows: list[int], words: dict[int, _Word]) -> None:
         """The nudging model's next token, or the end of its word."""
