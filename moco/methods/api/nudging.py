@@ -180,10 +180,8 @@ class Nudging(JointMethod[State]):
         sure = _top(logits_BV)
         for i, row in enumerate(rows):
             word, stops = words[row], tokens[i] in session.stop_ids(BASE)
-            takes = not stops and (
-                sure[i] >= gamma or (i < len(written) and not session.whole(row))
-            )
-            if takes:
+            within = i < len(written) and not session.whole(row)  # a character
+            if not stops and (sure[i] >= gamma or within):
                 word.mode = "base"
                 session.emit(BASE, [row], [tokens[i]], logits_BV[i : i + 1])
             elif i >= len(written):
