@@ -10,7 +10,7 @@ demo: .venv/ready
 	$(BIN)/moco study studies/demo.yaml
 
 test: .venv/ready .venv/models
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist worksteal
 
 test-all: .venv/ready .venv/models .venv/all-data
 	$(BIN)/python -m pytest
