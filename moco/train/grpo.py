@@ -127,6 +127,8 @@ class _Rewarding:
         self.asked += len(rewards)
         self.missing += sum(reward is None for reward in rewards)
         groups = filled(rewards, self.group)
+        if getattr(rest.get("trainer_state"), "global_step", 0) >= WITHOUT_VARIANCE:
+            self.flat = -1  # a training that goes on has been through the first batches
         if self.flat >= 0:
             self.flat = self.flat + 1 if (np.ptp(groups, axis=1) == 0).all() else -1
         if self.flat >= WITHOUT_VARIANCE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -201,3 +202,21 @@ def test_what_goes_wrong_in_a_reward_ends_the_training_with_its_message() -> Non
         with pytest.raises(DataError, match="the judge is gone"):
             pool.train(pool[0], lessons, RECIPE, reward=Broken())
         assert pool[0].ask(["Still here?"])  # the worker goes on
+
+
+def test_a_training_that_goes_on_may_have_learnt_all_there_is() -> None:
+    """Only the first batches of all say that there is nothing to learn."""
+    with opened() as pool:
+        spec = pool[0].spec
+        rows = asked_of(spec, [lesson_of(sample("apple"))], 12, 0)
+        renderer = keys.renderer_of(keys.folder_of(spec), None)
+
+        def batches(step: int) -> None:
+            rewarding = grpo._Rewarding(lambda asked: [1.0] * len(asked[1]), rows, renderer, 2)
+            for further in range(6):
+                state = SimpleNamespace(global_step=step + further)
+                rewarding(["0", "0"], [[5], [6]], trainer_state=state)
+
+        batches(grpo.WITHOUT_VARIANCE)
+        with pytest.raises(DataError, match="first 5 batches"):
+            batches(0)

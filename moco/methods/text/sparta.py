@@ -153,14 +153,12 @@ class Sparta(Method[State]):
             missing = self._judge(agents, learning, fought, handicaps(self.score_type, n, history))
             believed = agreement(n, [*duels, *fought])
             weights = [*(believed if self.judge_weights == "agreement" else ratings), 1.0]
-            taught, learnt = self._learn(pool, agents, learning, fought, weights)
-            if not taught and number > 1:  # what was learnt before stays
-                break
-            if not taught:
-                raise DataError(
-                    f"{self.name()}: no duel has a winner in the first iteration, so there is"
-                    " nothing to learn from: more questions, or other judges, are needed"
-                )
+            try:
+                taught, learnt = self._learn(pool, agents, learning, fought, weights)
+            except DataError:
+                if number == 1:
+                    raise
+                break  # what was learnt before stays
             duels += fought
             refs = [learnt.get(m, ref) for m, ref in enumerate(refs)]
             versions += [(m, number, refs[m]) for m in sorted(learnt)]
@@ -251,12 +249,15 @@ class Sparta(Method[State]):
     def _learn(
         self, pool: Pool, agents: Pool, dev: Dev, fought: Sequence[Duel], weights: Sequence[float]
     ) -> tuple[dict[str, Json], dict[int, Ref]]:
-        """Trains the members: (what is to be told, member → its adapter); nothing where there is
+        """Trains the members: (what is to be told, member → its adapter). DataError where there is
         nothing to learn.
         """
         rows = _preferences(fought, weights)
         if not rows:
-            return {}, {}
+            raise DataError(
+                f"{self.name()}: no duel has a winner, so there is nothing to learn from: more"
+                " questions, or other judges, are needed"
+            )
         learnt = {m: self._train(pool, agents[m], rows, m) for m in range(len(pool))}
         return {"preferences": len(rows)}, learnt
 
