@@ -84,7 +84,11 @@ def _listed(config: Shared) -> tuple[list[MemberConfig], str]:
                 " a list of members goes in brackets: pool: [a, b]"
             )
         return [MemberConfig(model=ref) for ref in ready.members], config.pool
-    return [MemberConfig(model=m) if isinstance(m, str) else m for m in config.pool], ""
+    return _long(config.pool), ""
+
+
+def _long(pool: Sequence[Member]) -> list[MemberConfig]:
+    return [MemberConfig(model=m) if isinstance(m, str) else m for m in pool]
 
 
 def _role(
@@ -114,8 +118,7 @@ def _alias(member: MemberConfig) -> str:
     if member.team is not None:
         given = member.team.method
         name = given if isinstance(given, str) else str(given.get("name", ""))
-        own = [_alias(MemberConfig(model=m) if isinstance(m, str) else m) for m in member.team.pool]
-        return f"{name}({'+'.join(own)})"
+        return f"{name}({'+'.join(map(_alias, _long(member.team.pool)))})"
     ref = member.adapter or member.model
     return re.split("[@#]", ref.rstrip("/").rpartition("/")[2])[0] or ref
 
@@ -175,7 +178,7 @@ def _team(
     member: MemberConfig, team: TeamConfig, engine: EngineConfig, pull: bool, accept: bool
 ) -> ModelSpec:
     """Several models as one, by the joint method that writes their answers."""
-    listed = [MemberConfig(model=m) if isinstance(m, str) else m for m in team.pool]
+    listed = _long(team.pool)
     where = f"pool: team '{clip(member.name or _alias(member))}'"
     if any(own.team is not None for own in listed):
         raise ConfigError(f"{where}: a team's members are models, not teams")

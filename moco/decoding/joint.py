@@ -50,7 +50,7 @@ class JointSession:
         tasks: Sequence[JointRow],
         done: Done | None = None,
         cancelled: Callable[[], bool] | None = None,
-        room: int = 64,
+        room: int = ROOM,
     ) -> None:
         self.voices = list(voices)
         self.names = [v.name for v in voices]
@@ -585,7 +585,7 @@ def run_joint(
         Voice(spec.name, sessions[id(b)], b.renderer(spec), mixture, b.num_parameters)
         for b, spec, mixture in zip(backends, specs, mixtures, strict=True)
     ]
-    joint = JointSession(voices, tasks, done, cancelled, room=ROOM)
+    joint = JointSession(voices, tasks, done, cancelled)
     try:
         with torch.inference_mode():
             method.write(joint, state)

@@ -325,7 +325,7 @@ def _groups(job: Job, calls: list[Call], fresh: set[str]) -> list[tuple[list[Cal
     cached calls included, and a batch with anything missing is run whole: so a resumed run repeats
     an uninterrupted one.
     """
-    closed = {"train": 1, "joint": JOINT_ROWS}.get(job.kind, CLOSED_ROWS)
+    most = {"train": 1, "joint": JOINT_ROWS}.get(job.kind, CLOSED_ROWS)
     groups: dict[str, list[Call]] = {}
     for call in calls:
         groups.setdefault(call.spec.base_key, []).append(call)
@@ -336,7 +336,7 @@ def _groups(job: Job, calls: list[Call], fresh: set[str]) -> list[tuple[list[Cal
             members = [call for call in members if call.key in fresh]
             size = 1 if job.kind == "train" else max(len(members), 1)
         else:
-            alone, size = True, closed
+            alone, size = True, most
             members = sorted(members, key=lambda call: call.size)
         chunks = [members[i : i + size] for i in range(0, len(members), size)]
         batches += [(chunk, alone) for chunk in chunks if any(call.key in fresh for call in chunk)]

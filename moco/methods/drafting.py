@@ -10,6 +10,7 @@ from pydantic import Field
 
 from moco.access import Access, ModelFacts, Problem, Requires
 from moco.methods.base import JointMethod
+from moco.methods.parts import unknown_members
 from moco.pool import Dev, Pool
 from moco.types import Json, Prediction, Query, Sampling
 
@@ -44,11 +45,7 @@ class DraftingMethod(JointMethod[PairState]):
 
     def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """Both must be members, and two of them."""
-        found = []
-        for where, name in (("drafter", self.drafter), ("target", self.target)):
-            if name and name not in facts:
-                what = f"no pool member is called '{name[:80]}'"
-                found.append(Problem(f"method.{where}", what, "members: " + ", ".join(facts)))
+        found = unknown_members(facts, drafter=self.drafter, target=self.target)
         if self.target and self.target == self.drafter:
             found.append(Problem("method.target", "is the drafter itself", "name another member"))
         return found

@@ -8,9 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hypothesis import strategies as st
 
+from moco.decoding.lines import Voice
 from moco.decoding.session import Reading
 from moco.rendering import Renderer
+
+ANY_CHARACTER = st.one_of(
+    st.characters(exclude_categories=["Cs", "Cc"]),
+    st.sampled_from(" \n한국어漢字𝛼𝛽🙂👩‍👩‍👧e\u0301ab1"),
+)
+"""Of text that has to pass unchanged: emoji, Hangul, CJK, combining marks, letters of formulas."""
 
 
 @functools.cache
@@ -107,3 +115,21 @@ class ScriptedSession(NaiveSession):
         logits = torch.full((1, len(table)), float(torch.tensor((1 - p) / (len(table) - 1)).log()))
         logits[0, token] = float(torch.tensor(p).log())
         return logits
+
+
+def unsure_voices(
+    models: Mapping[str, Any], text: str, salt: int, sure_from: float, sure_by: float
+) -> list[Voice]:
+    """Two models of different vocabularies that both want to write `text`, at each byte as sure as
+    chance has it, from `sure_from` to `sure_by` more.
+    """
+    voices = []
+    for i, name in enumerate(("a", "other")):
+        renderer = models[name].renderer(models[name].spec)
+
+        def sure(at: int, i: int = i) -> float:
+            return sure_from + sure_by * (((at + 1) * 2654435761 * (i + 1) + salt) % 97) / 97
+
+        session: Any = ScriptedSession(renderer, renderer.ids("q"), text.encode(), sure)
+        voices.append(Voice(name, session, renderer, {}, 1))
+    return voices

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from decoding.naive import ScriptedSession
+from decoding.naive import ANY_CHARACTER, unsure_voices
 from decoding.test_joint import QUESTIONS, models, write  # noqa: F401 (a fixture)
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +15,6 @@ from moco import plan
 from moco.backends.hf import HfBackend
 from moco.config import RunConfig, parse
 from moco.decoding.joint import JointSession
-from moco.decoding.lines import Voice
 from moco.decoding.union import Union, words_of
 from moco.engine.jobs import JointRow
 from moco.methods.logit.agreement import Agreement, _Draft
@@ -110,15 +109,7 @@ def test_sharpening_by_hand() -> None:
 
 
 def scripted(models: Backends, text: str, salt: int, size: int) -> Generation:  # noqa: F811
-    voices = []
-    for i, name in enumerate(("a", "other")):
-        renderer = models[name].renderer(models[name].spec)
-
-        def sure(at: int, i: int = i) -> float:
-            return 0.3 + 0.6 * (((at + 1) * 2654435761 * (i + 1) + salt) % 97) / 97
-
-        session: Any = ScriptedSession(renderer, renderer.ids("q"), text.encode(), sure)
-        voices.append(Voice(name, session, renderer, {}, 1))
+    voices = unsure_voices(models, text, salt, 0.3, 0.6)
     rows = [JointRow("q", ("q", "q"), Sampling(max_tokens=600), bytes(32))]
     joint = JointSession(voices, rows)
     Agreement(draft_tokens=size, top_k=2).write(joint, None)
@@ -129,10 +120,7 @@ def scripted(models: Backends, text: str, salt: int, size: int) -> Generation:  
 @settings(max_examples=80, deadline=None)
 @given(
     text=st.text(
-        st.one_of(
-            st.characters(exclude_categories=["Cs", "Cc"]),
-            st.sampled_from(" \n한국어漢字𝛼𝛽🙂👩‍👩‍👧e\u0301ab1"),
-        ),
+        ANY_CHARACTER,
         max_size=24,
     ),
     salt=st.integers(0, 96),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from decoding.naive import NaiveSession, ScriptedSession
+from decoding.naive import ANY_CHARACTER, NaiveSession, unsure_voices
 from folders import save_adapter, save_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -212,15 +212,7 @@ def scripted(
     models: dict[str, HfBackend], text: str, salt: int, gamma: float, stop: tuple[str, ...] = ()
 ) -> Generation:
     """Two models of different vocabularies that both want to write `text`, unsure at random."""
-    voices = []
-    for i, name in enumerate(("a", "other")):
-        renderer = models[name].renderer(models[name].spec)
-
-        def sure(at: int, i: int = i) -> float:
-            return 0.05 + 0.9 * (((at + 1) * 2654435761 * (i + 1) + salt) % 97) / 97
-
-        session: Any = ScriptedSession(renderer, renderer.ids("q"), text.encode(), sure)
-        voices.append(Voice(name, session, renderer, {}, 1))
+    voices = unsure_voices(models, text, salt, 0.05, 0.9)
     rows = [JointRow("q", ("q", "q"), Sampling(max_tokens=400, stop=stop), bytes(32))]
     joint = JointSession(voices, rows)
     Nudging().write(joint, {"gamma": gamma})
@@ -230,10 +222,7 @@ def scripted(
 @settings(max_examples=120, deadline=None)
 @given(
     text=st.text(
-        st.one_of(
-            st.characters(exclude_categories=["Cs", "Cc"]),
-            st.sampled_from(" \n한국어漢字𝛼𝛽🙂👩‍👩‍👧e\u0301ab1"),
-        ),
+        ANY_CHARACTER,
         min_size=1,
         max_size=40,
     ),

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from moco.access import Access, ModelFacts, Problem, Requires
 from moco.methods.base import Level, Method
+from moco.methods.parts import unknown_members
 from moco.pool import Dev, Pool
 from moco.prompts import replace_last_user
 from moco.routing import policy
@@ -118,15 +119,7 @@ class Cascade(Method[State]):
 
     def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """The order must name members, the thresholds match their number."""
-        found = [
-            Problem(
-                "method.order",
-                f"no pool member is called '{name[:80]}'",
-                "members: " + ", ".join(facts),
-            )
-            for name in self.order
-            if name not in facts
-        ]
+        found = unknown_members(facts, order=self.order)
         if len(set(self.order)) < len(self.order):
             found.append(Problem("method.order", "names a member twice"))
         if len(self.order) == 1:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from moco.access import NONE, Access, ModelFacts, Problem, Requires, check
 from moco.errors import DataError
 from moco.methods.base import JointMethod, Level
-from moco.methods.baseline.single_model import member_problems
+from moco.methods.parts import pair_of, unknown_members
 from moco.pool import Dev, Pool
 from moco.train.deferral import Deferral, head_of
 from moco.train.rows import rows_of, written
@@ -140,8 +140,7 @@ class CoLlm(JointMethod[State]):
 
     def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """The two must be different members of one tokenizer, and the base has to be trainable."""
-        named = (("method.base", self.base), ("method.assistant", self.assistant))
-        found = [p for where, name in named if name for p in member_problems(name, facts, where)]
+        found = unknown_members(facts, base=self.base, assistant=self.assistant)
         if found or len(facts) < 2:
             return found
         base, assistant = self._pair(list(facts))
@@ -151,8 +150,7 @@ class CoLlm(JointMethod[State]):
         return check(PAIR, known) + check(LEARNER, {n: f for n, f in known.items() if n == base})
 
     def _pair(self, names: Sequence[str]) -> tuple[str, str]:
-        base = self.base or next(n for n in names if n != self.assistant)
-        return base, self.assistant or next((n for n in names if n != base), base)
+        return pair_of(self.base, self.assistant, names)
 
     def fit(self, pool: Pool, dev: Dev) -> State:
         """Learn from one part of dev, choose the threshold on the other; from all of dev where the

@@ -13,6 +13,7 @@ from moco.choosing import Ballot
 from moco.errors import PromptTooLongError
 from moco.methods.api.nudging import MAX_WORD, begins_word
 from moco.methods.base import JointMethod, Level
+from moco.methods.parts import pair_of, unknown_members
 from moco.pool import Pool
 from moco.types import Json, Prediction, Query, Sampling
 
@@ -114,11 +115,7 @@ class MentorCollab(JointMethod[None]):
 
     def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """Both must be members, and two of them; a setting of the other probing has no effect."""
-        found = []
-        for where, name in (("generator", self.generator), ("mentor", self.mentor)):
-            if name and name not in facts:
-                what = f"no pool member is called '{name[:80]}'"
-                found.append(Problem(f"method.{where}", what, "members: " + ", ".join(facts)))
+        found = unknown_members(facts, generator=self.generator, mentor=self.mentor)
         if len(facts) > 1 and len(set(self._pair(list(facts)))) < 2:
             fix = "name another member"
             found.append(Problem("method.mentor", "is the generator itself", fix))
@@ -129,8 +126,7 @@ class MentorCollab(JointMethod[None]):
         return found
 
     def _pair(self, names: Sequence[str]) -> tuple[str, str]:
-        generator = self.generator or next(n for n in names if n != self.mentor)
-        return generator, self.mentor or next((n for n in names if n != generator), generator)
+        return pair_of(self.generator, self.mentor, names)
 
     def seats(self, names: Sequence[str], state: None) -> tuple[list[str], Json]:
         """Generator and mentor."""

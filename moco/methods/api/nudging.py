@@ -11,6 +11,7 @@ from pydantic import Field
 
 from moco.access import Access, ModelFacts, Problem, Requires
 from moco.methods.base import JointMethod, Level
+from moco.methods.parts import pair_of, unknown_members
 from moco.pool import Dev, Pool
 from moco.types import Json, Sampling
 
@@ -100,24 +101,16 @@ class Nudging(JointMethod[State]):
 
     def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """Both must be members, and two of them."""
-        found = []
-        for where, name in (("base", self.base), ("nudging", self.nudging)):
-            if name and name not in facts:
-                what = f"no pool member is called '{name[:80]}'"
-                found.append(Problem(f"method.{where}", what, "members: " + ", ".join(facts)))
-        if len(facts) > 1 and len(set(self._pair(list(facts)))) < 2:
+        found = unknown_members(facts, base=self.base, nudging=self.nudging)
+        if len(facts) > 1 and len(set(pair_of(self.base, self.nudging, list(facts)))) < 2:
             found.append(Problem("method.nudging", "is the base itself", "name another member"))
         return found
-
-    def _pair(self, names: Sequence[str]) -> tuple[str, str]:
-        base = self.base or next(n for n in names if n != self.nudging)
-        return base, self.nudging or next((n for n in names if n != base), base)
 
     def fit(self, pool: Pool, dev: Dev) -> State:
         """The given values, or the best on dev; the first of equals wins, given values first."""
         if not self.needs().dev:
             return self._given(pool.names)
-        base, nudging = self._pair(pool.names)
+        base, nudging = pair_of(self.base, self.nudging, pool.names)
         gammas = [self.gamma, *(g for g in GRID if self.search_gamma and g != self.gamma)]
         others = [n for n in pool.names if self.search_nudging and n not in (base, nudging)]
         found: list[Trial] = []
@@ -130,7 +123,7 @@ class Nudging(JointMethod[State]):
 
     def _given(self, names: Sequence[str]) -> State:
         """The settings as they stand, without a search."""
-        base, nudging = self._pair(names)
+        base, nudging = pair_of(self.base, self.nudging, names)
         return {"gamma": self.gamma, "base": base, "nudging": nudging, "trials": []}
 
     def _score(self, pool: Pool, dev: Dev, base: str, nudging: str, gamma: float) -> float:

@@ -14,8 +14,9 @@ from pydantic import Field
 
 from moco import choosing
 from moco.access import Access, ModelFacts, Problem, Requires, RoleNeed
-from moco.errors import DataError, PromptTooLongError, RequirementError
+from moco.errors import DataError, PromptTooLongError
 from moco.methods.base import JointMethod, Level, dev_best
+from moco.methods.parts import trainable
 from moco.methods.patches import (
     RECALL,
     AfterParts,
@@ -154,7 +155,12 @@ class SwitchGeneration(JointMethod[State]):
             "compared": {},
         }  # fmt: skip
         if self.train:
-            self._teach(pool, learning, _trainable(pool, scores), state)
+            self._teach(
+                pool,
+                learning,
+                trainable(pool, scores, self.name(), ROLE, Access.TRAIN | Access.LOGITS),
+                state,
+            )
         if self.use == "switcher":
             state["use"] = self.use
         else:
@@ -348,17 +354,3 @@ def _best_writers(place: _Place, dev: Dev) -> list[int]:
     scores = np.reshape(dev.score_alone(place.query.id, flat), (len(place.texts), -1))
     means = np.round(scores.mean(axis=1), DIGITS)
     return [] if np.ptp(means) == 0 else np.flatnonzero(means == means.max()).tolist()
-
-
-def _trainable(pool: Pool, scores: Mapping[str, float]) -> Model:
-    """The model of the role, else the best dev member that can be trained."""
-    asked = pool.roles.get(ROLE)
-    if asked is not None:
-        return asked
-    own = [m for m in pool if m.gives(Access.TRAIN | Access.LOGITS)]
-    if not own:
-        raise RequirementError(
-            "switch_generation: no member can be trained; give a model with its files on this"
-            " machine in the role selector"
-        )
-    return max(own, key=lambda m: round(scores.get(m.name, 0.0), DIGITS))

@@ -12,6 +12,7 @@ from pydantic import Field
 from moco.access import Access, ModelFacts, Problem, Requires, RoleNeed
 from moco.errors import RequirementError
 from moco.methods.base import Level
+from moco.methods.parts import unknown_members
 from moco.pool import Dev, Pool
 from moco.routing import factors, knn, lm, ridge
 from moco.routing.asking import ROLE
@@ -75,12 +76,7 @@ class TrainedRouter(SoftRouter):
         """Newcomers must be members, and leave some that are none; each kind has settings of its
         own.
         """
-        found = self._idle()
-        for name in self.newcomers:
-            if name not in facts:
-                members = "members: " + ", ".join(facts)
-                what = f"no pool member is called '{name[:80]}'"
-                found.append(Problem("method.newcomers", what, members))
+        found = [*self._idle(), *unknown_members(facts, newcomers=list(self.newcomers))]
         if self.newcomers and len(set(facts) - set(self.newcomers)) < 2:
             what = "leaves fewer than two members to learn from"
             found.append(Problem("method.newcomers", what, "take members out of it"))

@@ -11,6 +11,7 @@ from pydantic import Field
 from moco.access import ModelFacts, Problem, Requires
 from moco.methods import votes
 from moco.methods.base import Level, Method, dev_best
+from moco.methods.parts import unknown_members
 from moco.pool import Dev, Pool
 from moco.types import Generation, Prediction, Query, Sampling
 
@@ -88,7 +89,6 @@ def sampling_problems(
     if temperature == 0:
         what = "0 makes all samples equal"
         found.append(Problem("method.temperature", what, "set it above 0, such as 0.7"))
-    if member != DEV_BEST and member not in facts:
-        what = f"no pool member is called '{member[:80]}'"
-        found.append(Problem("method.member", what, "members: " + ", ".join(facts)))
+    if member != DEV_BEST:
+        found += unknown_members(facts, member=[member])
     return found

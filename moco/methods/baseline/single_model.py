@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from moco.access import ModelFacts, Problem
 from moco.methods.base import Level, Method
+from moco.methods.parts import unknown_members
 from moco.pool import Pool
 from moco.types import Prediction, Query, Sampling
 
@@ -35,16 +36,9 @@ class SingleModel(Method[None]):
         ]
 
 
-def member_problems(
-    member: str, facts: Mapping[str, ModelFacts | None], where: str = "method.member"
-) -> list[Problem]:
-    """What is wrong with a field that names a member: no such member, or none where there are
-    several.
-    """
-    if member and member not in facts:
-        what = f"no pool member is called '{member[:80]}'"
-        return [Problem(where, what, "members: " + ", ".join(facts))]
+def member_problems(member: str, facts: Mapping[str, ModelFacts | None]) -> list[Problem]:
+    """What is wrong with a `member` field: no such member, or none where there are several."""
     if not member and len(facts) > 1:
         what = f"the pool has {len(facts)} members"
-        return [Problem(where, what, "say which one answers")]
-    return []
+        return [Problem("method.member", what, "say which one answers")]
+    return unknown_members(facts, member=member)

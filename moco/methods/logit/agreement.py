@@ -11,7 +11,7 @@ from pydantic import Field
 
 from moco.access import Access, ModelFacts, Problem, Requires
 from moco.methods.base import JointMethod, Level, dev_best
-from moco.methods.baseline.single_model import member_problems
+from moco.methods.parts import unknown_members
 from moco.pool import Dev, Pool
 from moco.types import Json, Sampling
 
@@ -95,7 +95,7 @@ class Agreement(JointMethod[State]):
 
     def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """The drafter has to be a member."""
-        return member_problems(self.drafter, facts, "method.drafter") if self.drafter else []
+        return unknown_members(facts, drafter=self.drafter)
 
     def fit(self, pool: Pool, dev: Dev) -> State:
         """The member that writes."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from moco.access import Access, ModelFacts, Problem, Requires
 from moco.methods.base import Level, LogitMethod
 from moco.methods.logit.logit_contrastive import plausible
+from moco.methods.parts import unknown_members
 from moco.types import Json, Sampling
 
 if TYPE_CHECKING:
@@ -46,15 +47,7 @@ class ProxyTuning(LogitMethod[None]):
     def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """The three have to be members, and different ones."""
         given = {"base": self.base, "expert": self.expert, "antiexpert": self.antiexpert}
-        found = [
-            Problem(
-                f"method.{part}",
-                f"no pool member is called '{name[:80]}'",
-                "members: " + ", ".join(facts),
-            )
-            for part, name in given.items()
-            if name and name not in facts
-        ]
+        found = unknown_members(facts, **given)
         named = [name for name in given.values() if name]
         if len(set(named)) < len(named):
             found.append(Problem("method", "one member has two parts", "name three members"))

@@ -11,10 +11,11 @@ from pydantic import Field
 
 from moco import prompts
 from moco.access import Access, Requires, RoleNeed
-from moco.errors import DataError, RequirementError
+from moco.errors import DataError
 from moco.methods import votes
 from moco.methods.base import Level, Method, dev_best
 from moco.methods.discussion import AGGREGATOR
+from moco.methods.parts import trainable
 from moco.pool import Dev, Model, Pool
 from moco.train.grpo import Grpo
 from moco.train.rewards import TaskReward, lesson_of
@@ -93,7 +94,7 @@ class Agglm(Method[State]):
     def fit(self, pool: Pool, dev: Dev) -> State:
         """Sets of solutions, training, comparison."""
         best, scores = dev_best(pool, dev)
-        writer = _trainable(pool, scores)
+        writer = trainable(pool, scores, self.name(), AGGREGATOR)
         learning, choosing = dev.split(0.8) if len(dev) >= 5 else (dev, dev)
         found = self._sets(pool, learning)
         chosen = self._mixed(found, pool.context.seed)
@@ -220,17 +221,3 @@ def _voted(pool: Pool, query: Query, given: Sequence[Generation], state: State) 
     group, chosen = votes.elect(query, given, scores)
     by = tuple(pool.names[i] for i in group or [chosen])
     return Prediction(query.id, given[chosen].text, by, given[chosen].stop, {"used": "vote"})
-
-
-def _trainable(pool: Pool, scores: Mapping[str, float]) -> Model:
-    """The model of the role, else the best dev member that can be trained."""
-    asked = pool.roles.get(AGGREGATOR)
-    if asked is not None:
-        return asked
-    own = [m for m in pool if m.gives(Access.TRAIN)]
-    if not own:
-        raise RequirementError(
-            "agglm: no member can be trained; give a model with its files on this machine in the"
-            " role aggregator"
-        )
-    return max(own, key=lambda m: round(scores.get(m.name, 0.0), 9))
