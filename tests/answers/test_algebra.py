@@ -50,8 +50,8 @@ def test_votes_and_scores_share_it() -> None:
 def test_what_takes_too_long_is_invalid_and_the_run_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    slow, right = "(x+1)^{12}", "x^2+2x+1"
-    other = "(x+1)(x+1)^{11}"
+    many, right = "(a+b+c+d+x+y+z+1)", "x^2+2x+1"
+    slow, other = f"{many}^{{12}}", f"{many}{many}^{{11}}"
     monkeypatch.setattr(algebra, "refuted", lambda one, other: False)
     monkeypatch.setattr(algebra, "CPU_SECONDS", 0.001)
     stopped = Math().score([item(slow)], [Prediction("q", f"\\boxed{{{other}}}")], {})[0]
