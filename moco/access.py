@@ -101,6 +101,10 @@ class RoleNeed:
     access: Access = Access.TEXT
     required: bool = False
     default: Literal["none", "dev-best", "first", "last", "embedder"] = "none"
+    same: frozenset[SameFact] = frozenset()
+    """Facts that it must share with the members."""
+    adapters_bring: bool = False
+    """Whether members that are adapters come with it: it is required of full checkpoints only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,7 @@ def check(
         *check_size(needs, list(facts)),
         *_check_members(needs, facts),
         *_check_same(needs, facts),
-        *_check_roles(needs, roles or {}),
+        *_check_roles(needs, roles or {}, [f for f in facts.values() if f is not None]),
         *_check_task(needs, kinds, has_dev),
     ]
 
@@ -214,7 +218,9 @@ def _check_same(needs: Requires, facts: Mapping[str, ModelFacts | None]) -> list
     return problems
 
 
-def _check_roles(needs: Requires, roles: Mapping[str, ModelFacts | None]) -> list[Problem]:
+def _check_roles(
+    needs: Requires, roles: Mapping[str, ModelFacts | None], members: Sequence[ModelFacts]
+) -> list[Problem]:
     problems = []
     for name, known in roles.items():
         if name not in needs.roles:
@@ -229,7 +235,20 @@ def _check_roles(needs: Requires, roles: Mapping[str, ModelFacts | None]) -> lis
             problems.append(Problem(f"roles.{name}", "unknown until pulled", note=True))
         elif missing := needs.roles[name].access & ~known.access:
             problems.append(Problem(f"roles.{name}", f"does not give {missing.words}"))
+        else:
+            problems += [
+                Problem(
+                    f"roles.{name}",
+                    f"differs from the members in its {SAME_WORDS[fact]}",
+                    "name the model that they were made from",
+                )
+                for fact in sorted(needs.roles[name].same)
+                if any(getattr(own, fact) != getattr(known, fact) for own in members)
+            ]
+    brought = bool(members) and all(own.adapter for own in members)
     for name, need in needs.roles.items():
+        if brought and need.adapters_bring:
+            continue
         if need.required and need.default == "none" and name not in roles:
             problems.append(
                 Problem(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from moco.engine.engine import Engine
 from moco.engine.jobs import Call, Embedding, Job, Kind, Meter
 from moco.errors import RequirementError
 from moco.types import Choice, Generation, Prompt, Request, Sampling
+
+if TYPE_CHECKING:
+    from moco.methods.merging import MergeMethod
 
 UNLIMITED = 1 << 30
 
@@ -281,5 +284,37 @@ def derived(parents: Sequence[ModelSpec], weights: Sequence[float], name: str) -
         parents=tuple(parents),
         weights=tuple(weights),
         derive=kind,
+        price=first.price,
+    )
+
+
+def merged(
+    parents: Sequence[ModelSpec],
+    rule: MergeMethod[Any],
+    over: ModelSpec | None,
+    seed: int,
+    name: str,
+) -> ModelSpec:
+    """The spec of a merge by a rule; its fingerprint is that of rule, parents, base and, where the
+    rule draws numbers, seed.
+    """
+    first = parents[0]
+    used = seed if rule.random else 0
+    recipe = [
+        "merge", type(rule).name(), rule.version, rule.identity([p.name for p in parents]),
+        [p.fingerprint for p in parents], over.fingerprint if over else "", used,
+    ]  # fmt: skip
+    return ModelSpec(
+        name=name,
+        ref=name,
+        backend=first.backend,
+        dtype=first.dtype,
+        facts=first.facts,
+        fingerprint=digest(recipe),
+        parents=tuple(parents),
+        derive="merge",
+        rule=rule,
+        over=over,
+        seed=used,
         price=first.price,
     )

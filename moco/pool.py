@@ -18,13 +18,14 @@ from moco.engine import keys
 from moco.engine.cache import digest
 from moco.engine.jobs import JointRow
 from moco.errors import DataError, UnknownNameError
-from moco.model import Context, Model, derived, generate
+from moco.model import Context, Model, derived, generate, merged
 from moco.store import tensors as store
 from moco.tasks.groups import group_rows
 from moco.types import Generation, Json, Prediction, Prompt, Query, Request, Sample, Sampling
 
 if TYPE_CHECKING:
     from moco.methods.base import JointMethod
+    from moco.methods.merging import MergeMethod
     from moco.scorers.base import Scorer
     from moco.train.base import Recipe, Rollouts
     from moco.train.rewards import Reward
@@ -187,6 +188,22 @@ class Pool(Sequence[Model]):
         values = tuple(float(w) for w in weights.values())
         spec = derived(parents, values, name or "+".join(f"{w:g}·{n}" for n, w in weights.items()))
         return Model(spec, self.context)
+
+    def merge(self, rule: MergeMethod[Any], name: str = "") -> Model:
+        """The members merged by a rule, in memory, when first used; full checkpoints over the role
+        `base`, where the rule takes differences, adapters over their own base.
+
+        A member that is the base itself has no difference and is left out of such a rule.
+        """
+        over = self.roles.get("base")
+        parents = [m.spec for m in self._models]
+        if rule.on == "deltas" and over is not None:
+            parents = [p for p in parents if p.fingerprint != over.spec.fingerprint] or parents
+        if all(p.adapter for p in parents):
+            over = None
+        used = over.spec if over is not None and rule.on == "deltas" else None
+        shown = name or f"{type(rule).name()}({'+'.join(p.name for p in parents)})"
+        return Model(merged(parents, rule, used, self.context.seed, shown), self.context)
 
     def train(
         self,

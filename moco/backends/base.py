@@ -19,6 +19,7 @@ from moco.types import Generation, Json, Prompt, Request, Usage
 
 if TYPE_CHECKING:
     from moco.methods.base import JointMethod
+    from moco.methods.merging import MergeMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,18 @@ class ModelSpec:
     """Coefficient of each parent in a composition of adapters, or of a linear merge of
     checkpoints.
     """
-    derive: Literal["", "compose", "linear", "team"] = ""
-    """How it follows from its parents: adapters composed in delta space, checkpoints merged tensor
-    by tensor, or a team that writes each answer together.
+    derive: Literal["", "compose", "linear", "merge", "team"] = ""
+    """How it follows from its parents: adapters composed in delta space, checkpoints added up
+    tensor by tensor, merged by a rule, or a team that writes each answer together.
     """
     team: JointMethod[Any] | None = None
     """The method by which a team writes."""
+    rule: MergeMethod[Any] | None = None
+    """The method by which parents are merged."""
+    over: ModelSpec | None = None
+    """The base of a merge of full checkpoints, where one is named."""
+    seed: int = 0
+    """Of a merge's random numbers."""
 
     @property
     def base_key(self) -> str:

@@ -13,7 +13,7 @@ from moco.decoding.session import attach
 from moco.errors import MissingExtraError, ModelFormatError, clip
 from moco.rendering import read_json
 from moco.silence import quiet_transformers
-from moco.weights.reader import linear_state
+from moco.weights.merge import Combination, Merge, Part, Recipe, Rule
 
 try:
     import transformers
@@ -42,8 +42,8 @@ def load_model(spec: ModelSpec, device: str) -> Any:
     folder = base_folder(spec)
     kind = kind_of(folder)
     model = _from_folder(folder, kind, spec.dtype)
-    if spec.derive == "linear":
-        _load_linear(model, spec)
+    if spec.derive:
+        _load_merged(model, spec)
     model = model.to(device).eval().requires_grad_(False)
     _check_finite(model, folder)
     if kind == "causal":
@@ -88,14 +88,26 @@ def _from_folder(folder: Path, kind: Kind, dtype: str) -> Any:
         raise ModelFormatError(f"{folder} cannot be loaded: {clip(str(error), 500)}") from error
 
 
-def _load_linear(model: Any, spec: ModelSpec) -> None:
-    """Overwrite the weights with the fp32 weighted mean of the parents' checkpoints."""
+def recipe_of(spec: ModelSpec) -> Recipe:
+    """The merge that makes a derived model's weights."""
+    parts = tuple(
+        Part(parent.name, parent.fingerprint, base_folder(parent), parent.adapter)
+        for parent in spec.parents
+    )
+    rule: Rule = Combination(spec.weights) if spec.rule is None else spec.rule
+    return Recipe(rule, parts, None if spec.over is None else base_folder(spec.over), spec.seed)
+
+
+def _load_merged(model: Any, spec: ModelSpec) -> None:
+    """Overwrite the weights with those of the merge, in place."""
     places: dict[str, Tensor] = model.state_dict()
-    folders = [base_folder(parent) for parent in spec.parents]
-    for name, tensor in linear_state(folders, spec.weights, torch.float32):
-        if name not in places or places[name].shape != tensor.shape:
-            raise ModelFormatError(f"merging '{spec.ref}': the base has no tensor '{name}' like it")
-        places[name].copy_(tensor)
+
+    def put(name: str, start: int, block: Tensor) -> None:
+        if name not in places:
+            raise ModelFormatError(f"merging '{spec.ref}': the base has no tensor '{name}'")
+        places[name].view(-1)[start : start + block.numel()].copy_(block.reshape(-1))
+
+    Merge(recipe_of(spec), device=str(model.device)).run(put)
     model.tie_weights()
 
 

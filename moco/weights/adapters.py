@@ -22,7 +22,7 @@ from torch.nn import functional
 from moco import checkpoint, lora
 from moco.errors import ModelFormatError, clip
 from moco.lora import Lora, LoraModule
-from moco.weights import ops, reader
+from moco.weights import reader
 
 FEW = 16
 """Positions below which float32 is faster on a CPU, as its small products start sooner."""
@@ -284,52 +284,3 @@ class AdapterBank:
         self._spans.clear()
         self._heard = []
         self.total_rank = 0
-
-
-def merged_state(
-    model_path: Path,
-    adapters: Sequence[Path],
-    weights: Sequence[float],
-    dtype: torch.dtype | None = None,
-) -> Iterator[tuple[str, Tensor]]:
-    """The base with Σ wᵢ·sᵢ·Bᵢ·Aᵢ added, tensor by tensor in name order: in fp32, cast once.
-
-    For export; nothing else needs merged weights. Raises `ModelFormatError` where an adapter does
-    not fit.
-    """
-    if len(adapters) != len(weights):
-        raise ValueError(f"{len(adapters)} adapters and {len(weights)} weights")
-    base = reader.Reader(model_path)
-    found: dict[str, list[tuple[float, LoraModule]]] = {}
-    for folder, weight in zip(adapters, weights, strict=True):
-        adapter = lora.read(folder)
-        lora.check_fits(adapter, base.slots, checkpoint.digest(base.slots), model_path)
-        for module in adapter.modules.values():
-            name = lora.tensor_name(module.name, base.slots)
-            if name is None:
-                raise ModelFormatError(
-                    f"{folder} adapts '{clip(module.name)}', which is tied to the input embeddings "
-                    f"of {model_path}; a merge would change both"
-                )
-            found.setdefault(name, []).append((weight, module))
-    for name in base.names:
-        tensor = base.tensor(name)
-        if name in found:
-            tensor = _with_deltas(tensor, found[name])
-        target = (
-            dtype if dtype and tensor.is_floating_point() else ops.DTYPES[base.slots[name].dtype]
-        )
-        yield name, ops.cast(tensor, target)
-
-
-def _with_deltas(tensor: Tensor, deltas: Sequence[tuple[float, LoraModule]]) -> Tensor:
-    total = tensor.to(torch.float32)
-    for weight, module in deltas:
-        total = total + dense_delta(module, weight)
-    return total
-
-
-def dense_delta(module: LoraModule, weight: float = 1.0) -> Tensor:
-    """weight · s · B · A in fp32, laid out as the base stores the layer's weight."""
-    delta = ops.low_rank(reader.factor(module.a), reader.factor(module.b), weight * module.scale)
-    return delta.T if module.transposed else delta

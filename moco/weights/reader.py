@@ -1,30 +1,33 @@
-"""Lazy reading of checkpoint folders, tensor by tensor or block by block; nothing is mapped or
+"""Lazy reading of checkpoint folders and of adapters on them, block by block; nothing is mapped or
 kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+import threading
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from moco import checkpoint
+from moco import checkpoint, lora
 from moco.checkpoint import Slot
 from moco.errors import ModelFormatError, clip
+from moco.lora import LoraModule
 from moco.weights import ops
-
-BLOCK = 1 << 20
-"""Numbers that a sum reads of each checkpoint at a time."""
 
 
 class Reader:
     """A checkpoint folder's tensors by name; an output projection tied to the embeddings is left
-    out.
+    out. May be used from several threads.
     """
 
     def __init__(self, folder: Path) -> None:
+        self._open: dict[Path, int] = {}
+        self._lock = threading.Lock()
         self.folder = Path(folder)
         self.slots = checkpoint.unique(self.folder)
 
@@ -40,37 +43,109 @@ class Reader:
 
     def block(self, name: str, start: int, stop: int) -> Tensor:
         """The elements start to stop of the flattened tensor, in their stored type."""
-        return _read(self.slots[name], start, stop)
+        slot = self.slots[name]
+        return _read(slot, start, stop, self._descriptor(slot.file))
+
+    def weights(self, name: str, start: int, stop: int) -> Tensor:
+        """The same in float32; not to be changed in place."""
+        return self.block(name, start, stop).to(torch.float32)
+
+    def _descriptor(self, file: Path) -> int:
+        with self._lock:
+            if file not in self._open:
+                self._open[file] = os.open(file, os.O_RDONLY)
+            return self._open[file]
+
+    def close(self) -> None:
+        """Closes the files; reading opens them again."""
+        with self._lock:
+            for descriptor in self._open.values():
+                os.close(descriptor)
+            self._open.clear()
+
+    def __del__(self) -> None:
+        self.close()
 
 
-def _read(slot: Slot, start: int, stop: int) -> Tensor:
+class Adapted:
+    """An adapter on a base: its factors are held, its deltas made when asked for."""
+
+    def __init__(self, base: Reader, folder: Path) -> None:
+        adapter = lora.read(folder)
+        lora.check_fits(adapter, base.slots, checkpoint.digest(base.slots), base.folder)
+        self.folder = folder
+        self.base = base
+        self.slots = base.slots
+        self._factors: dict[str, tuple[LoraModule, Tensor, Tensor]] = {}
+        for module in adapter.modules.values():
+            name = lora.tensor_name(module.name, base.slots)
+            if name is None:
+                raise ModelFormatError(
+                    f"{folder} adapts '{clip(module.name)}', which is tied to the input embeddings "
+                    f"of {base.folder}; a merge would change both"
+                )
+            a, b = (factor(slot).to(torch.float32) for slot in (module.a, module.b))
+            self._factors[name] = (module, a, b * module.scale)
+
+    def touches(self, name: str) -> bool:
+        """Whether the adapter changes this tensor."""
+        return name in self._factors
+
+    def delta(self, name: str, start: int, stop: int) -> Tensor:
+        """What it adds to the elements start to stop of the flattened tensor, in float32."""
+        if name not in self._factors:
+            return torch.zeros(stop - start)
+        module, a, b = self._factors[name]
+        left, right = (a.T, b.T) if module.transposed else (b, a)
+        width = right.shape[1]
+        first = start // width
+        rows = left[first : -(-stop // width)] @ right
+        return rows.reshape(-1)[start - first * width : stop - first * width]
+
+    def weights(self, name: str, start: int, stop: int) -> Tensor:
+        """Base and delta together, in float32."""
+        return self.base.weights(name, start, stop) + self.delta(name, start, stop)
+
+
+class Source(Protocol):
+    """A member whose weights can be read."""
+
+    folder: Path
+
+    def weights(self, name: str, start: int, stop: int) -> Tensor:
+        """The elements start to stop of the flattened tensor, in float32."""
+        ...
+
+
+def _read(slot: Slot, start: int, stop: int, descriptor: int) -> Tensor:
     dtype = ops.DTYPES.get(slot.dtype)
     if dtype is None:
         raise ModelFormatError(
             f"{slot.file}: tensor '{clip(slot.name)}' has type {slot.dtype}, which cannot be "
             "computed with"
         )
-    if stop <= start:
-        return torch.empty(0, dtype=dtype)
-    width = checkpoint.ITEM_BYTES[slot.dtype]
-    buffer = bytearray((stop - start) * width)
-    with slot.file.open("rb") as handle:
-        handle.seek(slot.start + start * width)
-        if handle.readinto(buffer) != len(buffer):
+    buffer = torch.empty(max(stop - start, 0), dtype=dtype)
+    view = ops.as_bytes(buffer) if len(buffer) else memoryview(b"")
+    at = slot.start + start * dtype.itemsize
+    while len(view):
+        count = os.preadv(descriptor, [view], at)
+        if not count:
             raise ModelFormatError(f"{slot.file} was cut short while it was read")
-    return torch.frombuffer(buffer, dtype=dtype)
+        view, at = view[count:], at + count
+    return buffer
 
 
 def factor(slot: Slot) -> Tensor:
     """One factor of a LoRA adapter."""
-    return _read(slot, 0, slot.num_items).reshape(slot.shape)
+    descriptor = os.open(slot.file, os.O_RDONLY)
+    try:
+        return _read(slot, 0, slot.num_items, descriptor).reshape(slot.shape)
+    finally:
+        os.close(descriptor)
 
 
-def aligned(folders: Sequence[Path]) -> list[Reader]:
-    """Readers of checkpoints that have the same tensors; raises `ModelFormatError` where they do
-    not.
-    """
-    readers = [Reader(folder) for folder in folders]
+def check_aligned(readers: Sequence[Reader]) -> None:
+    """Raises `ModelFormatError` where checkpoints do not have the same tensors."""
     first = readers[0]
     for other in readers[1:]:
         for name in sorted(first.slots.keys() | other.slots.keys()):
@@ -85,36 +160,9 @@ def aligned(folders: Sequence[Path]) -> list[Reader]:
                     f"tensor '{clip(name)}' has shape {mine.shape} in {first.folder} and "
                     f"{theirs.shape} in {other.folder}; only equal architectures merge"
                 )
-    return readers
 
 
-def linear_state(
-    paths: Sequence[Path], weights: Sequence[float], dtype: torch.dtype | None = None
-) -> Iterator[tuple[str, Tensor]]:
-    """The linear combination Σ wᵢ·modelᵢ, tensor by tensor in name order.
-
-    Sums are in fp32 and cast once, to `dtype` or to what the first model stores. A tied tensor
-    comes once, under its embedding name; tensors of whole numbers come from the first model. Peak
-    memory is the largest tensor in fp32, its cast, and a few blocks.
-    """
-    if len(paths) != len(weights) or not paths:
-        raise ValueError(f"{len(paths)} checkpoints and {len(weights)} weights")
-    readers = aligned(paths)
-    for name in readers[0].names:
-        slot = readers[0].slots[name]
-        if not slot.is_float:
-            yield name, readers[0].tensor(name)
-            continue
-        total = _combined(readers, weights, name)
-        yield name, ops.cast(total, dtype or ops.DTYPES[slot.dtype])
-
-
-def _combined(readers: Sequence[Reader], weights: Sequence[float], name: str) -> Tensor:
-    """One tensor's weighted sum in fp32, read block by block."""
-    slot = readers[0].slots[name]
-    total = torch.empty(slot.num_items)
-    for start in range(0, slot.num_items, BLOCK):
-        stop = min(start + BLOCK, slot.num_items)
-        blocks = (reader.block(name, start, stop) for reader in readers)
-        total[start:stop] = ops.weighted_sum(blocks, weights)
-    return total.reshape(slot.shape)
+def close_all(readers: Iterable[Reader]) -> None:
+    """Closes the files of all of them."""
+    for reader in readers:
+        reader.close()

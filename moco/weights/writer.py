@@ -1,16 +1,16 @@
-"""Writing checkpoint folders as a stream: one tensor in memory at a time, the folder appears when
-it is whole.
-"""
+"""Writing checkpoint folders block by block, in any order; the folder appears when it is whole."""
 
 from __future__ import annotations
 
 import json
+import math
+import os
 import shutil
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from moco import checkpoint, paths
 from moco.errors import InputError
 from moco.facts import TEXT_FILES
 from moco.weights import ops
+from moco.weights.merge import Put
 
 SHARD_BYTES = 5 << 30
 """Largest weights file."""
@@ -49,33 +50,96 @@ def plan_like(folder: Path, dtype: torch.dtype | None = None) -> list[Planned]:
 
 def write(
     final: Path,
-    tensors: Iterable[tuple[str, Tensor]],
+    fill: Callable[[Put], None],
     like: Path,
     *,
     dtype: torch.dtype | None = None,
     files: Mapping[str, str] | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> Path:
-    """Writes a checkpoint folder with the tensors, names and shapes of the checkpoint `like`.
+    """Writes a checkpoint folder with the names and shapes of the checkpoint `like`.
 
-    `tensors` come in name order (`linear_state`, `merged_state`); configuration and tokenizer are
-    copied from `like`, `files` (name → text, a model card for example) are added. Raises
-    `InputError` where `final` exists already, `EnvironmentProblem` for a full disk.
+    `fill` is given a function that takes (name, first element, block) in any order and from several
+    threads, and has to give it every element; blocks are cast, once, where their type is another.
+    Configuration and tokenizer are copied from `like`, `files` (name → text, a model card for
+    example) are added. Raises `InputError` where `final` exists already, `EnvironmentProblem` for a
+    full disk.
     """
     if final.exists():
         raise InputError(f"{final} exists already; choose another folder or remove it")
     plan = plan_like(like, dtype)
-    total = sum(p.num_bytes for p in plan)
-    paths.need_space(final.parent, total, str(final))
+    paths.need_space(final.parent, sum(p.num_bytes for p in plan), str(final))
     with paths.disk_errors(f"cannot write {final}"), paths.atomic_dir(final) as work:
-        _write_weights(work, iter(tensors), _shards(plan, shard_bytes), total)
+        with _Shards(work, plan, shard_bytes) as shards:
+            fill(shards.put)
         _copy_texts(like, work, dtype)
         for name, text in (files or {}).items():
             (work / name).write_text(text, encoding="utf-8")
     return final
 
 
-def _shards(plan: Sequence[Planned], shard_bytes: int) -> list[list[Planned]]:
+class _Shards:
+    """Weights files of known layout, filled block by block."""
+
+    def __init__(self, work: Path, plan: Sequence[Planned], shard_bytes: int) -> None:
+        shards = _split(plan, shard_bytes)
+        self._places: dict[str, tuple[int, int, Planned]] = {}
+        self._descriptors: list[int] = []
+        self._left = {planned.name: math.prod(planned.shape) for planned in plan}
+        self._lock = threading.Lock()
+        names: dict[str, str] = {}
+        for index, shard in enumerate(shards, 1):
+            name = (
+                checkpoint.WEIGHTS
+                if len(shards) == 1
+                else f"model-{index:05d}-of-{len(shards):05d}.safetensors"
+            )
+            descriptor = os.open(work / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            self._descriptors.append(descriptor)
+            at = _write_header(descriptor, shard)
+            for planned in shard:
+                self._places[planned.name] = (descriptor, at, planned)
+                names[planned.name] = name
+                at += planned.num_bytes
+        if len(shards) > 1:
+            total = sum(planned.num_bytes for planned in plan)
+            index_text = json.dumps(
+                {"metadata": {"total_size": total}, "weight_map": names}, indent=2
+            )
+            (work / checkpoint.INDEX).write_text(index_text + "\n", encoding="utf-8")
+
+    def put(self, name: str, start: int, block: Tensor) -> None:
+        """Writes one block of a tensor."""
+        descriptor, at, planned = self._places[name]
+        flat = block.detach().reshape(-1)
+        if flat.dtype != planned.dtype:
+            flat = ops.cast(flat, planned.dtype)
+        if flat.numel():
+            view = ops.as_bytes(flat.to("cpu").contiguous())
+            at += start * planned.dtype.itemsize
+            while len(view):
+                count = os.pwrite(descriptor, view, at)
+                view, at = view[count:], at + count
+        with self._lock:
+            self._left[name] -= flat.numel()
+
+    def __enter__(self) -> _Shards:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        try:
+            missing = sorted(name for name, left in self._left.items() if left)
+            if kind is None and missing:
+                raise ValueError(f"{len(missing)} tensors were not written whole: {missing[0]}")
+            if kind is None:
+                for descriptor in self._descriptors:
+                    os.fsync(descriptor)
+        finally:
+            for descriptor in self._descriptors:
+                os.close(descriptor)
+
+
+def _split(plan: Sequence[Planned], shard_bytes: int) -> list[list[Planned]]:
     shards: list[list[Planned]] = [[]]
     filled = 0
     for planned in plan:
@@ -87,30 +151,8 @@ def _shards(plan: Sequence[Planned], shard_bytes: int) -> list[list[Planned]]:
     return shards
 
 
-def _write_weights(
-    work: Path,
-    tensors: Iterator[tuple[str, Tensor]],
-    shards: Sequence[Sequence[Planned]],
-    total: int,
-) -> None:
-    places: dict[str, str] = {}
-    for index, shard in enumerate(shards, 1):
-        name = (
-            checkpoint.WEIGHTS
-            if len(shards) == 1
-            else f"model-{index:05d}-of-{len(shards):05d}.safetensors"
-        )
-        with (work / name).open("xb") as handle:
-            _write_header(handle, shard)
-            for planned in shard:
-                _write_tensor(handle, planned, *next(tensors))
-                places[planned.name] = name
-    if len(shards) > 1:
-        index_text = json.dumps({"metadata": {"total_size": total}, "weight_map": places}, indent=2)
-        (work / checkpoint.INDEX).write_text(index_text + "\n", encoding="utf-8")
-
-
-def _write_header(handle: IO[bytes], shard: Sequence[Planned]) -> None:
+def _write_header(descriptor: int, shard: Sequence[Planned]) -> int:
+    """Writes a file's header and gives the offset of its first tensor."""
     entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
     at = 0
     for planned in shard:
@@ -123,17 +165,10 @@ def _write_header(handle: IO[bytes], shard: Sequence[Planned]) -> None:
         at = end
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    handle.write(struct.pack("<Q", len(text)) + text)
-
-
-def _write_tensor(handle: IO[bytes], planned: Planned, name: str, tensor: Tensor) -> None:
-    if name != planned.name or tuple(tensor.shape) != planned.shape:
-        raise ValueError(
-            f"expected {planned.name} {planned.shape}, got {name} {tuple(tensor.shape)}"
-        )
-    flat = tensor.detach().to("cpu", planned.dtype).contiguous().reshape(-1)
-    if flat.numel():
-        handle.write(flat.view(torch.uint8).numpy().data)
+    head = struct.pack("<Q", len(text)) + text
+    os.pwrite(descriptor, head, 0)
+    os.ftruncate(descriptor, len(head) + at)
+    return len(head)
 
 
 def _copy_texts(like: Path, work: Path, dtype: torch.dtype | None) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, TypedDict
 
 from pydantic import Field
 
-from moco.access import Access, ModelFacts, Problem, Requires
+from moco.access import ModelFacts, Problem, Requires
 from moco.methods.base import Level, Method, dev_best
+from moco.methods.merging import WEIGHTS, answers_of, mixed_kinds
 from moco.pool import Dev, Model, Pool
 from moco.types import Prediction, Query, Sampling
 
@@ -42,12 +44,7 @@ class GreedySoup(Method[State]):
 
     level: ClassVar[Level] = "weight"
     paper: ClassVar[str] = "Wortsman et al. 2022, arXiv 2203.05482"
-    requires: ClassVar[Requires] = Requires(
-        access=Access.TEXT | Access.WEIGHTS,
-        min_models=2,
-        same=frozenset({"architecture", "tokenizer"}),
-        dev=True,
-    )
+    requires: ClassVar[Requires] = replace(WEIGHTS, dev=True)
     idempotent: ClassVar[bool] = True
 
     margin: float = Field(default=0.0, ge=0, le=1)
@@ -57,16 +54,7 @@ class GreedySoup(Method[State]):
 
     def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
         """Adapters average with adapters of the same base, checkpoints with checkpoints."""
-        known = {name: f for name, f in facts.items() if f is not None}
-        if len({f.adapter for f in known.values()}) > 1:
-            return [
-                Problem("pool", "mixes adapters and full checkpoints", "list only one of the two")
-            ]
-        if all(f.adapter for f in known.values()) and len({f.base for f in known.values()}) > 1:
-            return [
-                Problem("pool", "the adapters have different bases", "list adapters of one base")
-            ]
-        return []
+        return mixed_kinds(facts)
 
     def fit(self, pool: Pool, dev: Dev) -> State:
         """The greedy search on dev, in one pass over the members sorted by their own scores
@@ -95,14 +83,7 @@ class GreedySoup(Method[State]):
     ) -> list[Prediction]:
         """The soup's answers."""
         members = state["members"] if state else [pool.names[0]]
-        soup = self._soup(pool, members)
-        answers = soup.ask(
-            [q.prompt for q in queries], stage="answer", query_ids=[q.id for q in queries]
-        )
-        return [
-            Prediction(q.id, g.text, by=tuple(members), stop=g.stop)
-            for q, g in zip(queries, answers, strict=True)
-        ]
+        return answers_of(self._soup(pool, members), queries, members)
 
     def _soup(self, pool: Pool, members: Sequence[str]) -> Model:
         if len(members) == 1:
