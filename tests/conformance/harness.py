@@ -49,9 +49,20 @@ def write_task(folder: Path) -> Path:
     return path
 
 
+BASE = "base"
+"""Folder of the model that takes the role of the others' base."""
+
+
+def parameters_of(name: str) -> dict[str, Json]:
+    """The hyperparameters of a method's checks; merges have such that keep equal members as they
+    are.
+    """
+    return {**getattr(registry.load("method", name), "plain", {}), **PARAMETERS.get(name, {})}
+
+
 def build(name: str, **changes: Json) -> Method[Any]:
     """A method with the parameters of its checks."""
-    parameters = {**PARAMETERS.get(name, {}), **changes}
+    parameters = {**parameters_of(name), **changes}
     method: Method[Any] = parse(registry.load("method", name), parameters)
     return method
 
@@ -67,14 +78,17 @@ def config_of(
 ) -> RunConfig:
     """A run of the method on the small task."""
     data: dict[str, Any] = {
-        "method": {"name": name, **PARAMETERS.get(name, {})},
+        "method": {"name": name, **parameters_of(name)},
         "task": {"path": str(task), "dev": dev},
         "pool": members,
         "sampling": {"max_tokens": 12, "temperature": 0},
         "engine": {"devices": ["cpu"], "max_calls": max_calls},
     }
-    if "embedder" in build(name).needs().roles:
+    roles = build(name).needs().roles
+    if "embedder" in roles:
         data["roles"] = {"embedder": "zoo://mini/embedder"}
+    if "base" in roles and isinstance(members[0], str):
+        data["roles"] = {"base": str(Path(members[0]).with_name(BASE))}
     config: RunConfig = parse(RunConfig, data | changes)
     return config
 
