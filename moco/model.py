@@ -271,6 +271,7 @@ def derived(parents: Sequence[ModelSpec], weights: Sequence[float], name: str) -
     """The spec of a combination of models; its fingerprint is that of recipe, parents and
     weights.
     """
+    parents, weights = _plain(parents, weights)
     first = parents[0]
     kind: Literal["compose", "linear"] = "compose" if all(p.adapter for p in parents) else "linear"
     recipe = [kind, [p.fingerprint for p in parents], [round(w, 12) for w in weights]]
@@ -288,6 +289,28 @@ def derived(parents: Sequence[ModelSpec], weights: Sequence[float], name: str) -
     )
 
 
+def _plain(
+    parents: Sequence[ModelSpec], weights: Sequence[float]
+) -> tuple[list[ModelSpec], list[float]]:
+    """The same combination of models that are no combinations themselves, each named once."""
+    found: dict[str, tuple[ModelSpec, float]] = {}
+    for parent, weight in zip(parents, weights, strict=True):
+        if parent.derive in ("merge", "team"):
+            raise _fleeting(parent)
+        inner = zip(parent.parents, parent.weights, strict=True) if parent.derive else [(parent, 1)]
+        for own, share in inner:
+            before = found[own.fingerprint][1] if own.fingerprint in found else 0.0
+            found[own.fingerprint] = (own, before + weight * share)
+    return [spec for spec, _ in found.values()], [w for _, w in found.values()]
+
+
+def _fleeting(spec: ModelSpec) -> RequirementError:
+    return RequirementError(
+        f"'{spec.name}' exists only while it answers, so it cannot be combined further; write it"
+        " with moco merge and list the result"
+    )
+
+
 def merged(
     parents: Sequence[ModelSpec],
     rule: MergeMethod[Any],
@@ -298,6 +321,9 @@ def merged(
     """The spec of a merge by a rule; its fingerprint is that of rule, parents, base and, where the
     rule draws numbers, seed.
     """
+    for parent in parents:
+        if parent.derive:
+            raise _fleeting(parent)
     first = parents[0]
     used = seed if rule.random else 0
     recipe = [

@@ -67,6 +67,16 @@ class ModelSpec:
     """Of a merge's random numbers."""
 
     @property
+    def family(self) -> str:
+        """Sums and merges of the same checkpoints have equal families: a loaded one can become any
+        other in place; empty = none.
+        """
+        if self.derive not in ("linear", "merge"):
+            return ""
+        over = "" if self.over is None else self.over.fingerprint
+        return " ".join([self.backend, self.dtype, *(p.fingerprint for p in self.parents), over])
+
+    @property
     def base_key(self) -> str:
         """Models with equal keys share one loaded base."""
         if self.derive == "compose":

@@ -13,7 +13,7 @@ import torch
 
 from moco.backends.base import Feed, Likelihood, ModelSpec, Pair, Vector
 from moco.backends.hf_generate import Generator
-from moco.backends.hf_load import Kind, base_folder, kind_of, load_model
+from moco.backends.hf_load import Kind, base_folder, fill_merged, kind_of, load_model
 from moco.backends.hf_score import Scorer
 from moco.backends.hf_vectors import encode_texts, mean_states, pooling_of, reward_pairs
 from moco.decoding.session import Session
@@ -88,6 +88,11 @@ class HfBackend:
             self.bank = AdapterBank(self.model)
         self.bank.add(key, spec.adapter)
         return {key: 1.0}
+
+    def become(self, spec: ModelSpec) -> None:
+        """Take the weights of another merge of the same checkpoints, in place."""
+        fill_merged(self.model, spec)
+        self.spec = spec
 
     def flops(self, positions: int) -> float:
         """Forward operations for so many positions."""

@@ -42,10 +42,11 @@ def load_model(spec: ModelSpec, device: str) -> Any:
     folder = base_folder(spec)
     kind = kind_of(folder)
     model = _from_folder(folder, kind, spec.dtype)
-    if spec.derive:
-        _load_merged(model, spec)
     model = model.to(device).eval().requires_grad_(False)
-    _check_finite(model, folder)
+    if spec.derive:
+        fill_merged(model, spec)
+    else:
+        _check_finite(model, str(folder))
     if kind == "causal":
         attach(model, str(folder))
     return model
@@ -98,8 +99,10 @@ def recipe_of(spec: ModelSpec) -> Recipe:
     return Recipe(rule, parts, None if spec.over is None else base_folder(spec.over), spec.seed)
 
 
-def _load_merged(model: Any, spec: ModelSpec) -> None:
-    """Overwrite the weights with those of the merge, in place."""
+def fill_merged(model: Any, spec: ModelSpec) -> None:
+    """Overwrite the weights with those of the merge, in place; raises `ModelFormatError` where it
+    gives numbers that are not finite.
+    """
     places: dict[str, Tensor] = model.state_dict()
 
     def put(name: str, start: int, block: Tensor) -> None:
@@ -109,9 +112,10 @@ def _load_merged(model: Any, spec: ModelSpec) -> None:
 
     Merge(recipe_of(spec), device=str(model.device)).run(put)
     model.tie_weights()
+    _check_finite(model, f"the merge '{spec.ref}'")
 
 
-def _check_finite(model: Any, folder: Path) -> None:
+def _check_finite(model: Any, what: str) -> None:
     bad = []
     for name, tensor in model.named_parameters():
         total = tensor.sum(dtype=torch.float32)  # one pass without a mask; rarely both are needed
@@ -119,5 +123,5 @@ def _check_finite(model: Any, folder: Path) -> None:
             bad.append(name)
     if bad:
         raise ModelFormatError(
-            f"{folder}: {len(bad)} tensors hold NaN or infinite numbers, the first is '{bad[0]}'"
+            f"{what}: {len(bad)} tensors hold NaN or infinite numbers, the first is '{bad[0]}'"
         )

@@ -207,6 +207,13 @@ class Worker:
         if key in self._loaded:
             self._loaded.move_to_end(key)
             return self._loaded[key]
+        kin = self._kin(spec)
+        if kin is not None:
+            known: Any = self._loaded.pop(kin)
+            self._bytes[key], self._places[key] = self._bytes.pop(kin), self._places.pop(kin)
+            known.become(spec)
+            self._loaded[key] = known
+            return known  # type: ignore[no-any-return]
         size = spec.facts.num_bytes if spec.facts else 0
         self._make_room(size)
         if self.settings.threads and spec.path is not None:
@@ -220,6 +227,22 @@ class Worker:
         self._emit(Event("loaded", value=(spec.ref, time.monotonic() - start)))
         return loaded
 
+    def _kin(self, spec: ModelSpec) -> str | None:
+        """The key of a loaded merge that can become this one, as no running batch needs it."""
+        if not spec.family:
+            return None
+        needed = self._needed()
+        for key, loaded in self._loaded.items():
+            own = getattr(loaded, "spec", None)
+            if own is not None and own.family == spec.family and key not in needed:
+                return key
+        return None
+
+    def _needed(self) -> set[str]:
+        """Keys of the loaded models that running batches use."""
+        specs = [s for batch in self._active for s in batch.specs]
+        return {own.base_key for s in specs for own in (s, *s.parents)}
+
     def _device(self) -> str:
         """The device that holds the fewest bytes of loaded weights, the first of equals."""
         held = dict.fromkeys(self.settings.devices, 0)
@@ -231,8 +254,7 @@ class Worker:
         limit = self.settings.memory_bytes
         if limit is None:
             return
-        specs = [s for batch in self._active for s in batch.specs]
-        needed = {own.base_key for s in specs for own in (s, *s.parents)}
+        needed = self._needed()
         for key in list(self._loaded):
             if sum(self._bytes[k] for k in self._loaded) + size <= limit:
                 return

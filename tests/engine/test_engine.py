@@ -110,6 +110,30 @@ def test_adapters_and_compositions_share_one_base(engine: Engine, folders: dict[
     assert len(engine.loads) == 1
 
 
+def test_merges_of_the_same_checkpoints_take_turns_in_one_loaded_model(
+    engine: Engine, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    sampling, prompts = Sampling(max_tokens=12), [q.prompt for q in QUERIES]
+    pool = pool_of(engine, [str(folders[n]) for n in ("a", "b")], sampling)
+    mixes = [pool.compose({"a": w, "b": 1 - w}) for w in (0.2, 0.9, -0.4)]
+    wide = pool.including(mixes)
+    asked = [Request(m.name, p, sampling) for p in prompts for m in mixes]
+    found = [g.text for g in wide.generate(asked)]
+    again = pool.compose({"a": 0.2, "b": 0.8}, name="again").ask(prompts, draw=1)
+    assert [g.text for g in again] == found[::3]
+    nested = wide.compose({mixes[0].name: 0.5, mixes[1].name: 0.5}, name="nested")
+    assert dict(zip([p.name for p in nested.spec.parents], nested.spec.weights, strict=True)) == {
+        "a": pytest.approx(0.55), "b": pytest.approx(0.45),
+    }  # fmt: skip
+    assert len(engine.loads) == 1
+    for i, w in enumerate((0.2, 0.9, -0.4)):
+        other = Engine(Cache(tmp_path / f"{i}.sqlite"), InlineExecutor, WorkerSettings())
+        alone = pool_of(other, [str(folders[n]) for n in ("a", "b")], sampling)
+        texts = [g.text for g in alone.compose({"a": w, "b": 1 - w}).ask(prompts)]
+        other.close()
+        assert texts == found[i::3]
+
+
 def test_equal_calls_of_many_threads_are_computed_once(
     engine: Engine, folders: dict[str, Path]
 ) -> None:
