@@ -36,6 +36,8 @@ FORMS: Mapping[str, str] = {"math": "\\boxed{{{}}}", "free": "{}"}
 LINE = "Answer: {}"
 FITTED = 0.7
 """Share of dev that is learnt from where the rest chooses the threshold."""
+COSTS = (1.0, 0.1)
+"""Costs that are tried where none is given; the first where nothing chooses."""
 LEARNT = 0.85
 """Share of that part's questions that is not held out for validation."""
 
@@ -58,6 +60,7 @@ class State(TypedDict):
     """Arrays `weight`, `bias` and `percentiles`, see `moco.train.deferral`."""
     tuned: Ref | None
     """The adapter that was trained with the head."""
+    cost: float
     threshold: float
     curve: list[Point]
     """Score and deferral by threshold, rising in deferral; empty where the threshold is given."""
@@ -99,9 +102,10 @@ class CoLlm(JointMethod[State]):
     """What is trained: the head alone on the base as it is, or a LoRA adapter of the base too."""
     learn: Literal["answers", "references", "both"] = "answers"
     """What is learnt from."""
-    cost: float = Field(default=1.0, ge=0, le=100)
+    cost: float | None = Field(default=None, ge=0, le=100)
     """What asking for a token costs in training, in nats; 0 = the likelihood alone, under which
-    asking always is best wherever the assistant is the more certain of the two.
+    asking always is best wherever the assistant is the more certain of the two. None = 0.1 and 1
+    are both tried, and the part of dev that chooses the threshold chooses between them.
     """
     num_examples: int = Field(default=10_000, ge=1)
     """Dev questions that are learnt from at most, the first."""
@@ -161,23 +165,35 @@ class CoLlm(JointMethod[State]):
         chooses = self.deferral_threshold is None
         learning, choosing = dev.split(FITTED) if chooses and len(dev) > 3 else (dev, dev)
         rows = self._rows(pair, learning)
+        given = (self.cost,) if self.cost is not None else COSTS if chooses else COSTS[:1]
+        states = [self._learnt(pool, pair, rows, cost) for cost in given]
+        if chooses:
+            for state in states:
+                state["curve"] = self._curve(pool, choosing, state)
+                state["threshold"] = self.chosen(state["curve"])["threshold"]
+            alone = zip(pair.names, pair.ask_all(choosing.queries), strict=True)
+            scores = {name: round(choosing.mean([g.text for g in own]), 9) for name, own in alone}
+            states = [{**state, "alone": scores} for state in states]
+        tops = [self.chosen(state["curve"]) for state in states if state["curve"]]
+        best = tops.index(self.chosen(tops)) if tops else 0
+        return states[best]
+
+    def _learnt(
+        self, pool: Pool, pair: Pool, rows: Sequence[Mapping[str, Json]], cost: float
+    ) -> State:
+        """What is learnt from the rows at this cost; the threshold is the one given, or open."""
+        base, assistant = pair.names
         recipe = Deferral(
             tune=self.tune, epochs=self.epochs, learning_rate=self.learning_rate,
-            batch_size=self.batch_size, cost=self.cost, seed=pool.context.seed,
+            batch_size=self.batch_size, cost=cost, seed=pool.context.seed,
         )  # fmt: skip
         trained = pool.train(pair[ASKS], rows, recipe, f"{base}+deferral")
-        state: State = {
+        return {
             "base": base, "assistant": assistant, "head": pool.keep(head_of(trained)),
             "tuned": pool.keep_model(trained, pair[ASKS]) if self.tune == "lora" else None,
-            "threshold": self.deferral_threshold or 0.0, "curve": [], "alone": {},
+            "cost": cost, "threshold": self.deferral_threshold or 0.0, "curve": [], "alone": {},
             "rows": len(rows),
         }  # fmt: skip
-        if chooses:
-            state["curve"] = self._curve(pool, choosing, state)
-            state["threshold"] = self.chosen(state["curve"])["threshold"]
-            for name, given in zip(pair.names, pair.ask_all(choosing.queries), strict=True):
-                state["alone"][name] = round(choosing.mean([g.text for g in given]), 9)
-        return state
 
     def _rows(self, pair: Pool, dev: Dev) -> list[dict[str, Json]]:
         """What is learnt from, with the assistant's log-probabilities."""
