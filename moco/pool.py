@@ -201,8 +201,11 @@ class Pool(Sequence[Model]):
             parents = [p for p in parents if p.fingerprint != over.spec.fingerprint] or parents
         if all(p.adapter for p in parents):
             over = None
-        used = over.spec if over is not None and rule.on == "deltas" else None
         shown = name or f"{type(rule).name()}({'+'.join(p.name for p in parents)})"
+        coefficients = rule.as_sum([p.name for p in parents])
+        if all(p.adapter for p in parents) and coefficients is not None:
+            return Model(derived(parents, coefficients, shown), self.context)
+        used = over.spec if over is not None and rule.on == "deltas" else None
         return Model(merged(parents, rule, used, self.context.seed, shown), self.context)
 
     def train(

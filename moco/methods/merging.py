@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from moco.access import Access, ModelFacts, Problem, Requires, RoleNeed
+from moco.errors import ConfigError
 from moco.methods.base import Level, Method, StateT
 from moco.methods.parts import unknown_members
 from moco.pool import Model, Pool
@@ -68,11 +69,6 @@ class MergeMethod(Method[StateT]):
     defaults.
     """
 
-    weights: dict[str, Setting] = Field(default={})
-    """Weight by member, 1 where a member is not named: a number, numbers over the layers, or a list
-    of {value, filter}.
-    """
-
     @property
     def surveys(self) -> bool:
         """Whether `survey` looks at a tensor before its first block is merged."""
@@ -89,6 +85,12 @@ class MergeMethod(Method[StateT]):
 
     def study(self, blocks: Iterator[tuple[TensorInfo, list[Tensor]]]) -> Any:
         """What `merge` has to know of the models as a whole (`TensorInfo.overall`)."""
+
+    def as_sum(self, names: Sequence[str]) -> list[float] | None:
+        """The coefficients of members' differences to their base, if the merge is their weighted
+        sum and no more, the same in all tensors; adapters are then composed instead of merged.
+        """
+        return None
 
     def identity(self, names: Sequence[str]) -> dict[str, Json]:
         """The hyperparameters with what is given by member in the order of these members, so that
@@ -117,6 +119,29 @@ class MergeMethod(Method[StateT]):
     ) -> list[Prediction]:
         """The merged model's answers."""
         return answers_of(pool.merge(self), queries, pool.names)
+
+
+class WeightedMerge(MergeMethod[StateT]):
+    """A merge whose members have weights."""
+
+    weights: dict[str, Setting] = Field(default={})
+    """Weight by member, 1 where a member is not named: a number, numbers over the layers, or a list
+    of {value, filter}.
+    """
+
+    def plain_weights(self, names: Sequence[str]) -> list[float] | None:
+        """The members' weights, where they are numbers."""
+        found = [self.weights.get(name, 1.0) for name in names]
+        numbers = [float(weight) for weight in found if isinstance(weight, int | float)]
+        return numbers if len(numbers) == len(found) else None
+
+    def shares(self, info: TensorInfo) -> list[float]:
+        """The members' weights divided by their sum; `ConfigError` where that is 0."""
+        weights = info.each(self.weights)
+        total = sum(weights)
+        if abs(total) < 1e-8:
+            raise ConfigError(f"method.weights: add up to 0 at '{info.name}'; change them")
+        return [weight / total for weight in weights]
 
 
 def answers_of(model: Model, queries: Sequence[Query], by: Sequence[str]) -> list[Prediction]:

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from moco.access import ModelFacts, Problem
-from moco.methods.merging import MergeMethod, out_of_range
+from moco.methods.merging import WeightedMerge, out_of_range
 from moco.types import Sampling
 from moco.weights.settings import PerMember, Setting, TensorInfo
 
@@ -21,18 +21,24 @@ if TYPE_CHECKING:
     from moco.weights.merge import Blocks
 
 
-class TaskVectors(MergeMethod[None]):
+class TaskVectors(WeightedMerge[None]):
     """base + scale · Σ weight · task vector, over the entries of each that its rule keeps.
 
-    With `elects` an entry counts only where its sign is that of the weighted sum (TIES).
+    Where signs are elected, an entry counts only if its sign is that of the weighted sum (TIES).
     """
 
     elects: ClassVar[bool] = False
+    """Whether signs are elected, unless a field says so."""
 
     normalize: bool = False
     """Whether the sum is divided by the weights of what was added."""
     scale: Setting = Field(default=1.0)
     """What the merged task vector is multiplied by (λ in the papers)."""
+
+    @property
+    def consenting(self) -> bool:
+        """Whether signs are elected."""
+        return self.elects
 
     @abstractmethod
     def thin(self, vector: Tensor, member: int, info: TensorInfo, facts: Any) -> Tensor:
@@ -44,7 +50,7 @@ class TaskVectors(MergeMethod[None]):
 
         thin = [self.thin(tensor, i, info, facts) for i, tensor in enumerate(tensors)]
         total = ops.signed_sum(
-            thin, info.each(self.weights), elect=self.elects, normalize=self.normalize
+            thin, info.each(self.weights), elect=self.consenting, normalize=self.normalize
         )
         scale = info.at(self.scale)
         return total if scale == 1 else total.mul_(scale)
@@ -98,18 +104,18 @@ class Dropped(Thinned):
             for b, a in zip(before, after, strict=True)
         ]
 
-    def kept(self, vector: Tensor, member: int, info: TensorInfo) -> tuple[Tensor, float]:
-        """(the block with entries dropped, the share of entries that stays on average)."""
+    def kept(self, vector: Tensor, member: int, info: TensorInfo) -> tuple[Tensor, float | Tensor]:
+        """(the block with entries dropped, the probability with which they, or each, stayed)."""
         from moco.weights import ops
 
         density = info.each(self.density)[member]
         if density >= 1:
             return vector, 1.0
-        return vector, ops.drop(vector, info.noise(member), density)
+        return vector, ops.drop(vector, info.noise(member), density) or 1.0
 
     def thin(self, vector: Tensor, member: int, info: TensorInfo, facts: Any) -> Tensor:
         """Its entries that were not dropped, rescaled."""
-        vector, share = self.kept(vector, member, info)
+        vector, chance = self.kept(vector, member, info)
         if self.rescale == "norm":
             return vector.mul_(facts[member])
-        return vector.div_(share) if self.rescale == "density" and 0 < share < 1 else vector
+        return vector.div_(chance) if self.rescale == "density" else vector

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,8 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 LOW_BITS = 16
 """Bits of a float32 that the second histogram of `largest` tells apart."""
+NONE = 0x7F800000
+"""The bits of infinity: no entry is larger."""
 
 
 def weighted_sum(tensors: Iterable[Tensor], weights: Sequence[float]) -> Tensor:
@@ -75,6 +78,50 @@ def signed_sum(
     return merged.div_(divisor)
 
 
+def agreeing_mean(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """The weighted mean of the entries whose sign is that of the plain sum (zero sums count as
+    positive), as SCE takes it; 0 where no entry has it.
+    """
+    total = weighted_sum(tensors, [1.0] * len(tensors))
+    sign = torch.ge(total, 0, out=torch.empty_like(total)).mul_(2).sub_(1)
+    divisor, merged = torch.zeros_like(total), total.zero_()
+    for tensor, weight in zip(tensors, weights, strict=True):
+        agreeing = tensor.mul(sign).relu_()
+        merged.add_(agreeing, alpha=weight)
+        divisor.add_(agreeing.gt_(0), alpha=weight)
+    merged.mul_(sign)
+    divisor.add_(torch.eq(divisor, 0, out=sign))
+    return merged.div_(divisor)
+
+
+def trimmed_mean(tensors: Sequence[Tensor], bad: int) -> Tensor:
+    """The mean of each entry without its `bad` smallest and `bad` largest values. The tensors are
+    changed: afterwards the first holds the smallest values, the last the largest.
+    """
+    for end in range(len(tensors) - 1, 0, -1):  # exchanges beat a sort for a few members
+        for low, high in itertools.pairwise(tensors[: end + 1]):
+            smaller = torch.minimum(low, high)
+            torch.maximum(low, high, out=high)
+            low.copy_(smaller)
+    middle = tensors[bad : len(tensors) - bad]
+    return weighted_sum(middle, [1 / len(middle)] * len(middle))
+
+
+def variance(tensors: Sequence[Tensor]) -> Tensor:
+    """Each entry's variance over the tensors, divided by their number."""
+    share = 1 / len(tensors)
+    mean = weighted_sum(tensors, [share] * len(tensors))
+    total = torch.zeros_like(mean)
+    for tensor in tensors:
+        total.add_((tensor - mean).square_(), alpha=share)
+    return total
+
+
+def by_rows(block: Tensor, width: int) -> Tensor:
+    """A block as rows of this width; as one row where it does not hold whole ones."""
+    return block.reshape(-1, width) if block.numel() % width == 0 else block.reshape(1, -1)
+
+
 def drop(tensor: Tensor, noise: np.ndarray, keep: float) -> float:
     """Sets entries to zero in place where the noise (uint16, uniform) is not among the lowest
     `keep` of its values; gives the share that stays on average, `keep` rounded to 1/65536.
@@ -84,6 +131,24 @@ def drop(tensor: Tensor, noise: np.ndarray, keep: float) -> float:
         mask = torch.from_numpy((noise < kept).astype(np.float32)).to(tensor.device)
         tensor.mul_(mask.reshape(tensor.shape))
     return kept / 65536
+
+
+def drop_by_rank(rows: Tensor, noise: np.ndarray, low: float, high: float) -> Tensor:
+    """Sets entries to zero in place; the probability to stay rises evenly with an entry's rank by
+    magnitude within its row, from `low` for the smallest to `high` (equals: the later one ranks
+    higher). Gives these probabilities, rounded to 1/65536.
+    """
+    width = rows.shape[1]
+    middle = (low + high) / 2
+    steps = np.linspace(low, high, width) if width > 1 else np.full(1, middle)
+    counts = torch.from_numpy((steps * 65536).round().clip(1, 65536).astype(np.float32))
+    order = rows.abs().argsort(dim=1, stable=True)
+    chances = torch.empty_like(rows)
+    chances.scatter_(1, order, counts.to(rows.device).expand_as(rows))
+    drawn = torch.from_numpy(noise.astype(np.float32)).to(rows.device)
+    drawn = drawn.reshape(rows.shape)
+    rows.mul_(torch.lt(drawn, chances, out=drawn))
+    return chances.div_(65536)
 
 
 def magnitude(tensor: Tensor) -> float:
@@ -143,6 +208,9 @@ def largest(blocks: Iterable[Sequence[Tensor]], counts: Sequence[int]) -> list[C
     low = _counted(blocks, bins, _inside)
     cuts = []
     for (place, above), own, count in zip(places, low, counts, strict=True):
+        if count <= 0:
+            cuts.append(Cut(NONE, 0))
+            continue
         inner, over = _place(own, count - above)
         cuts.append(Cut((place << LOW_BITS) + inner, count - above - over))
     return cuts
@@ -179,6 +247,17 @@ def _place(histogram: np.ndarray, count: int) -> tuple[int, int]:
     place = int(np.searchsorted(above, count))
     place = min(place, len(histogram) - 1)
     return len(histogram) - 1 - place, int(above[place - 1]) if place else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """Blocks made from other blocks, as often as they are read."""
+
+    blocks: Iterable[Sequence[Tensor]]
+    function: Callable[[Sequence[Tensor]], Sequence[Tensor]]
+
+    def __iter__(self) -> Iterator[Sequence[Tensor]]:
+        return map(self.function, self.blocks)
 
 
 def gram(blocks: Iterable[Sequence[Tensor]]) -> np.ndarray:

@@ -17,6 +17,7 @@ from torch import Tensor
 from moco import registry
 from moco.config import parse
 from moco.errors import ConfigError
+from moco.types import Sampling
 from moco.weights import merge as engine
 from moco.weights import ops
 from moco.weights.settings import Filtered, TensorInfo, depths, value_at
@@ -204,3 +205,24 @@ def test_little_memory_is_kept_to_or_refused(model_dir: Callable[..., Path]) -> 
     assert difference(gather(recipe), gather(recipe, max_memory=1 << 20)) < 1e-6
     with pytest.raises(ConfigError, match="too few to merge in"):
         gather(recipe, max_memory=1000)
+
+
+def test_sums_of_adapters_are_composed_not_merged(
+    model_dir: Callable[..., Path], adapter_dirs: list[Path]
+) -> None:
+    from moco import Pool
+
+    base = str(model_dir("llama"))
+    members = [{"model": base, "adapter": str(f), "name": f.name} for f in adapter_dirs]
+    with Pool.open(members, sampling=Sampling(max_tokens=12)) as pool:
+        summed = pool.merge(made("task_arithmetic", weights={"b": 2}, scale=0.5))
+        assert summed.spec.derive == "compose"
+        assert summed.spec.weights == (0.5, 1.0, 0.5)
+        assert pool.merge(made("linear", weights={"a": 2})).spec.weights == (0.5, 0.25, 0.25)
+        for rule in (made("ties"), made("linear", weights={"a": [0.0, 1.0]})):
+            assert pool.merge(rule).spec.derive == "merge"
+        prompts = ["What is the end?", "1 2 3"]
+        dense = summed.ask(prompts)
+        once = pool.merge(made("task_arithmetic", weights={"b": [2.0, 2.0]}, scale=0.5))
+        assert once.spec.derive == "merge"
+        assert [g.text for g in once.ask(prompts)] == [g.text for g in dense]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -29,6 +29,14 @@ class TaskArithmetic(TaskVectors):
     """What the sum of task vectors is multiplied by (λ in the paper, which picks it on held-out
     data; 0.3 without any).
     """
+
+    def as_sum(self, names: Sequence[str]) -> list[float] | None:
+        """Each member's weight times the scale."""
+        weights = self.plain_weights(names)
+        if weights is None or not isinstance(self.scale, int | float):
+            return None
+        total = sum(weights) if self.normalize and abs(sum(weights)) > 1e-8 else 1.0
+        return [self.scale * weight / total for weight in weights]
 
     def thin(self, vector: Tensor, member: int, info: TensorInfo, facts: Any) -> Tensor:
         """All of it."""
