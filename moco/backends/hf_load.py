@@ -43,7 +43,7 @@ def load_model(spec: ModelSpec, device: str) -> Any:
     kind = kind_of(folder)
     model = _from_folder(folder, kind, spec.dtype)
     model = model.to(device).eval().requires_grad_(False)
-    if spec.derive:
+    if spec.family:
         fill_merged(model, spec)
     else:
         _check_finite(model, str(folder))

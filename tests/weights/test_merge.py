@@ -169,7 +169,11 @@ def test_blocks_and_order_of_members_do_not_matter(
     assert difference(whole, gather(recipe)) < 2e-5
 
 
-@pytest.mark.parametrize("name", MERGES)
+KEEPING = [name for name in MERGES if registry.load("method", name).idempotent]
+"""Merges that give equal members back; iso_c levels the spectrum even of a single change."""
+
+
+@pytest.mark.parametrize("name", KEEPING)
 def test_merging_equal_models_is_the_identity(model_dir: Callable[..., Path], name: str) -> None:
     method = made(name, **registry.load("method", name).plain)
     most = method.needs().max_models or 3
