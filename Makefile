@@ -1,7 +1,7 @@
 # make demo: the main job on the bundled pool. make test: the tests. Both set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := hf,math,openai,train,dev
+EXTRAS := hf,math,openai,search,train,dev
 export OMP_WAIT_POLICY := passive
 
 .PHONY: demo test test-all lint types docs tables bench clean
@@ -28,6 +28,7 @@ docs: .venv/ready
 tables: .venv/ready
 	$(BIN)/python scripts/measure_routing.py --out docs/routing.md
 	$(BIN)/python scripts/measure_text.py --out docs/text.md
+	$(BIN)/python scripts/measure_weights.py --out docs/weights.md
 
 bench: .venv/ready .venv/models
 	$(BIN)/moco data pull gsm8k
@@ -35,6 +36,7 @@ bench: .venv/ready .venv/models
 	$(BIN)/python bench/code_grading.py
 	$(BIN)/python bench/routing.py
 	$(BIN)/python bench/joint.py
+	$(BIN)/python bench/merge.py
 	$(BIN)/python bench/prefix.py
 	$(BIN)/python bench/generation.py
 
