@@ -1,6 +1,7 @@
 """What joint decoding costs, as ratios: prompts of 200 tokens, 256 new ones, no early end.
 
-    python bench/joint.py [fusion lora reread nudging speculative] [--repeats 5] [--tokens 256]
+    python bench/joint.py [fusion lora reread nudging speculative buffers]
+                           [--repeats 5] [--tokens 256]
 
 fusion       three separately loaded models against one (expected: at most 3.3)
 lora         three rank-8 adapters on one base against one folded member (at most 1.6 alone, 2.3 in
@@ -11,6 +12,7 @@ nudging      Gemma nudged by SmolLM2 against Gemma alone, at a threshold where 1
              tokens come from the nudging model (at most 1.5 alone, 2 in a batch of 8)
 speculative  the speculative ensemble against plain fusion of the same two models, alone (below 1
              where more than 60% of the drafts are accepted)
+buffers      key-value buffers that grow against such of full length from the start
 
 Medians of interleaved runs. Models: smollm2-135m and gemma3-270m, pulled before, in bfloat16.
 """
@@ -223,7 +225,32 @@ def speculative(args: argparse.Namespace) -> None:
     compare("speculative, batch 1", runs, ["fusion", "speculative"], args.repeats)
 
 
-PARTS = {f.__name__: f for f in (fusion, lora, reread, nudging, speculative)}
+def buffers(args: argparse.Namespace) -> None:
+    """Key-value buffers that grow with their rows against such that are as long as the context of
+    prompt and answer from the start.
+    """
+    from moco.decoding import kv
+
+    one, growing = [loaded("smollm2-135m", args.device)], kv.rounded
+    whole = growing(PROMPT + args.tokens + kv.STEP)
+
+    def fixed(batch: int) -> float:
+        kv.rounded = lambda length: max(whole, growing(length))
+        try:
+            return write(one, batch, args.tokens)[0]
+        finally:
+            kv.rounded = growing
+
+    for batch in args.batches:
+        write(one, batch, 8)
+        runs: list[Callable[[], float]] = [
+            lambda batch=batch: write(one, batch, args.tokens)[0],
+            lambda batch=batch: fixed(batch),
+        ]
+        compare(f"buffers, batch {batch}", runs, ["growing", "fixed"], args.repeats)
+
+
+PARTS = {f.__name__: f for f in (fusion, lora, reread, nudging, speculative, buffers)}
 
 
 def main() -> None:

@@ -122,3 +122,26 @@ def test_methods(
             texts[device] = [p.text for p in found]
     same = sum(a == b for a, b in zip(texts["cpu"], texts["cuda:0"], strict=True))
     assert same >= 0.9 * len(samples)
+
+
+@pytest.mark.parametrize("name", ["linear", "ties", "dare_ties", "sce", "tsv_m"])
+def test_merges(name: str) -> None:
+    """A merge on the GPU is that of the CPU, dropped entries included."""
+    from moco import sources
+    from moco.weights.merge import Merge, Part, Recipe
+
+    folders = [sources.resolve(f"zoo://mini/{m}") for m in ("arithmetic", "words", "facts")]
+    rule = parse(registry.load("method", name), {})
+    recipe = Recipe(
+        rule,
+        tuple(Part(f.name, f.name, f) for f in folders),
+        sources.resolve("zoo://mini/base") if rule.on == "deltas" else None,
+    )
+    found: dict[str, dict[tuple[str, int], torch.Tensor]] = {"cpu": {}, "cuda": {}}
+    for device, blocks in found.items():
+        Merge(recipe, device=device).run(
+            lambda tensor, start, block, own=blocks: own.update({(tensor, start): block.cpu()})  # type: ignore[misc]
+        )
+    assert found["cpu"].keys() == found["cuda"].keys()
+    for key, block in found["cpu"].items():
+        torch.testing.assert_close(found["cuda"][key], block, atol=1e-4, rtol=1e-3)
