@@ -36,7 +36,7 @@ class TaskVectors(WeightedMerge[None]):
     """What the merged task vector is multiplied by (λ in the papers)."""
 
     @property
-    def consenting(self) -> bool:
+    def electing(self) -> bool:
         """Whether signs are elected."""
         return self.elects
 
@@ -50,7 +50,7 @@ class TaskVectors(WeightedMerge[None]):
 
         thin = [self.thin(tensor, i, info, facts) for i, tensor in enumerate(tensors)]
         total = ops.signed_sum(
-            thin, info.each(self.weights), elect=self.consenting, normalize=self.normalize
+            thin, info.each(self.weights), elect=self.electing, normalize=self.normalize
         )
         scale = info.at(self.scale)
         return total if scale == 1 else total.mul_(scale)

@@ -117,10 +117,16 @@ class Merge:
     """A recipe with its files open."""
 
     def __init__(
-        self, recipe: Recipe, *, device: str = "cpu", max_memory: int | None = None
+        self,
+        recipe: Recipe,
+        *,
+        device: str = "cpu",
+        max_memory: int | None = None,
+        reader: Callable[[Path], Reader] = Reader,
     ) -> None:
         self.recipe = recipe
         self.device = device
+        self._new_reader = reader
         self._readers: dict[Path, Reader] = {}
         self.base = self._reader(recipe.base) if recipe.base is not None else None
         self.sources = [self._source(part) for part in recipe.parts]
@@ -131,7 +137,9 @@ class Merge:
         self._overall: Any = None
 
     def _reader(self, folder: Path) -> Reader:
-        return self._readers.setdefault(folder, Reader(folder))
+        if folder not in self._readers:
+            self._readers[folder] = self._new_reader(folder)
+        return self._readers[folder]
 
     def _source(self, part: Part) -> Source:
         reader = self._reader(part.folder)
@@ -177,10 +185,11 @@ class Merge:
     def _spans(self, name: str) -> list[tuple[int, int]]:
         """A tensor's blocks, of whole rows where a row fits."""
         shape, size = self.like.slots[name].shape, self.like.slots[name].num_items
-        if self.recipe.rule.whole and len(shape) > 1:
+        if self.recipe.rule.whole and kind_of(name, shape) == "matrix":
             return [(0, size)]
-        row = math.prod(shape[1:]) if len(shape) > 1 else 1
-        step = max(self._block // row, 1) * row if row <= self._block else self._block
+        rows = (math.prod(shape[1:]), shape[-1]) if len(shape) > 1 else (1,)
+        row = next((row for row in rows if row <= self._block), 1)
+        step = max(self._block // row, 1) * row
         return [(start, min(start + step, size)) for start in range(0, size, step)] or [(0, 0)]
 
     def _info(self, name: str, start: int, stop: int) -> TensorInfo:
@@ -259,8 +268,9 @@ def _sizes(recipe: Recipe, slots: Mapping[str, Slot], max_memory: int | None) ->
     if max_memory is None:
         return workers, block
     each = 4 * (len(recipe.parts) + TEMPORARIES)
-    largest = max(slot.num_items for slot in slots.values())
-    if recipe.rule.whole:
+    matrices = [s.num_items for n, s in slots.items() if kind_of(n, s.shape) == "matrix"]
+    if recipe.rule.whole and matrices:
+        largest = max(matrices)
         workers = min(workers, max_memory // (each * largest))
         if not workers:
             raise ConfigError(

@@ -142,13 +142,25 @@ def drop_by_rank(rows: Tensor, noise: np.ndarray, low: float, high: float) -> Te
     middle = (low + high) / 2
     steps = np.linspace(low, high, width) if width > 1 else np.full(1, middle)
     counts = torch.from_numpy((steps * 65536).round().clip(1, 65536).astype(np.float32))
-    order = rows.abs().argsort(dim=1, stable=True)
+    order = _order(rows.abs())
     chances = torch.empty_like(rows)
     chances.scatter_(1, order, counts.to(rows.device).expand_as(rows))
     drawn = torch.from_numpy(noise.astype(np.float32)).to(rows.device)
     drawn = drawn.reshape(rows.shape)
     rows.mul_(torch.lt(drawn, chances, out=drawn))
     return chances.div_(65536)
+
+
+def _order(sizes: Tensor) -> Tensor:
+    """The places of each row's numbers, none of them negative, in ascending order; of equals the
+    first comes first.
+    """
+    if sizes.device.type != "cpu":
+        return sizes.argsort(dim=1, stable=True)
+    # Numbers and places packed into one integer: numpy sorts these three times as fast.
+    packed = sizes.view(torch.int32).to(torch.int64).bitwise_left_shift_(32)
+    packed.add_(torch.arange(sizes.shape[1]))
+    return torch.from_numpy(np.sort(packed.numpy(), axis=1)).bitwise_and_((1 << 32) - 1)
 
 
 def magnitude(tensor: Tensor) -> float:
