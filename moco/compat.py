@@ -10,17 +10,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from moco import registry
 from moco.compat_keys import (
     ALIASES,
     FIXED,
     GENERIC,
     HYPERPARAMETERS,
     METHODS,
-    NOT_YET,
     TASK_TYPES,
     Key,
 )
@@ -141,13 +140,9 @@ def _check_task_type(data: Mapping[str, Any], found: _Problems) -> None:
 
 def _method(given: str) -> str:
     """Our name of a method of theirs, with or without its level's prefix."""
-    name = METHODS.get(given, "")
-    if name and name in registry.names("method"):
-        return name
-    if name or given in NOT_YET:
-        known = ", ".join(sorted(set(METHODS.values()) & set(registry.names("method"))))
-        raise UnknownNameError("method", given, (), f" It is not available yet; these are: {known}")
-    raise UnknownNameError("method", given, [*METHODS, *NOT_YET], " `moco list methods` shows all.")
+    if given not in METHODS:
+        raise UnknownNameError("method", given, METHODS, " `moco list methods` shows all.")
+    return METHODS[given]
 
 
 def names_of(models: Sequence[str]) -> list[str]:
@@ -241,7 +236,7 @@ def _checked(key: Key, value: Any) -> Any:
             return value
         near = nearest(value, key.choices) if isinstance(value, str) else ""
         return _Wrong(f"must be one of {', '.join(key.choices)}{shown}.{near}")
-    if key.type in ("text", "texts", "shares", "matrix"):
+    if key.type in ("text", "texts", "members", "numbers", "shares", "matrix"):
         return _listed(key, value)
     whole = key.type in ("int", "whole")
     if key.type == "whole" and isinstance(value, float) and value.is_integer():
@@ -264,14 +259,19 @@ def _is_bit(value: Any) -> bool:
 
 
 def _listed(key: Key, value: Any) -> Any:
-    """A text, several, rows of 0 and 1, or three shares; or why it is not."""
+    """A text, several, numbers, rows of 0 and 1, or three shares; or why it is not."""
     if key.type == "text":
         return value if isinstance(value, str) and value.strip() else _Wrong("must be a text")
     if not isinstance(value, list):
         return _Wrong("must be a list")
-    if key.type == "texts":
+    if key.type in ("texts", "members"):
         good = all(isinstance(text, str) and text.strip() for text in value)
-        return value if good else _Wrong("must be a list of texts, one per model")
+        which = "texts, one per model" if key.type == "texts" else "models of model_names"
+        return value if good else _Wrong(f"must be a list of {which}")
+    if key.type == "numbers":
+        each = [_checked(replace(key, type="float"), number) for number in value]
+        wrong = next((own for own in each if isinstance(own, _Wrong)), None)
+        return each if value and wrong is None else wrong or _Wrong("must not be empty")
     if key.type == "matrix":
         good = all(isinstance(row, list) and row and all(_is_bit(v) for v in row) for row in value)
         return value if good and value else _Wrong("must be rows of 0 and 1")
@@ -302,6 +302,8 @@ def _fields(
                 " for each, in the order of model_names"
             )
             continue
+        if key.type == "members":
+            value = _members(name, value, models, found)
         if key.rename:
             value = key.rename.get(str(value), value)
         if key.member:
@@ -318,6 +320,19 @@ def _fields(
             fields[section] = value
     _greedy(method, values, fields, found)
     return fields
+
+
+def _members(name: str, given: Sequence[str], models: Sequence[str], found: _Problems) -> list[str]:
+    """The aliases of models that a hyperparameter lists, each time the next copy."""
+    left = list(zip(models, _copy_names(models), strict=True))
+    aliases = []
+    for ref in given:
+        place = next((i for i, (model, _) in enumerate(left) if model == ref), None)
+        if place is None:
+            found.add(f"hyperparameters.{name}: '{clip(ref)}' is none of model_names")
+            continue
+        aliases.append(left.pop(place)[1])
+    return aliases
 
 
 def _holds(method: str, key: Key, name: str, values: Mapping[str, Any], found: _Problems) -> bool:

@@ -16,9 +16,13 @@ NO_LIMIT = math.inf
 class Key:
     """One hyperparameter: what it may be, and what it becomes here."""
 
-    type: Literal["int", "whole", "float", "bool", "choice", "text", "texts", "shares", "matrix"]
+    type: Literal[
+        "int", "whole", "float", "bool", "choice", "text", "texts", "shares", "matrix", "numbers",
+        "members",
+    ]  # fmt: skip
     """`whole`: an int that may be written 1.0; `texts`: one per model; `shares`: of training,
-    validation and test, which make 1; `matrix`: rows of 0 and 1.
+    validation and test, which make 1; `matrix`: rows of 0 and 1; `numbers`: a list of them;
+    `members`: some of model_names.
     """
     target: str = ""
     """Where it goes, such as `sampling.temperature`, `method.tie`, `roles.router` or
@@ -69,6 +73,7 @@ TIES = "answers of equal score teach the router nothing, so no reward model has 
 PLACED = "models are placed by the engine"
 RECIPE = "fine-tuning has a recipe of its own, with a validation and an early stop"
 PLACED = "trainings are placed by the engine, and judges are asked while they wait"
+UNWRITTEN = "merged models live in memory; `moco merge` writes one"
 EVALUATED = "models are compared, and answer, with the run's own sampling"
 GREEDY = "judges are asked for the likelihood of each mark, or greedily"
 DPO, GRPO = ("training_algorithm", "dpo"), ("training_algorithm", "grpo")
@@ -97,6 +102,31 @@ SPARTA: Mapping[str, Key] = {
     "debug": Key("bool", why="every call is in calls.jsonl"),
 }
 """Keys of both forms of Sparta."""
+
+STARTED: Mapping[str, Key] = {
+    "starting_velocity_mode": Key(
+        "choice",
+        "method.start",
+        "random",
+        choices=("random", "zero"),
+        rename={"zero": "rest"},
+    ),
+}
+"""How particles start."""
+FLIGHT: Mapping[str, Key] = {
+    "weight_randomness": Key("bool", "method.weight_randomness", True),
+    "inertia": Key("float", "method.inertia", 0.2, high=10),
+    "cognitive_coeff": Key("float", "method.cognitive_coeff", 0.3, high=10),
+    "social_coeff": Key("float", "method.social_coeff", 0.4, high=10),
+    "repel_coeff": Key("float", "method.repel_coeff", 0.05, high=10),
+    "repel_term": Key("bool", "method.repel_term", True),
+    "step_length": Key("float", "method.step_length", 0.5, open=True, high=10),
+    "step_length_factor": Key("float", "method.step_length_factor", 0.95, open=True, high=1),
+    "minimum_step_length": Key("float", "method.minimum_step_length", 0.1, open=True, high=10),
+    "patience": Key("int", "method.patience", 5, low=1, high=1000),
+    "restart_patience": Key("int", "method.restart_patience", 3, low=1, high=1000),
+}
+"""How particles fly."""
 
 HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
     "single_model": {
@@ -218,24 +248,8 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
     "heterogeneous_swarms": {
         "population": Key("int", "method.population", 5, low=2, high=1000),
         "max_iterations": Key("int", "method.max_iterations", 5, low=1, high=1000),
-        "starting_velocity_mode": Key(
-            "choice",
-            "method.start",
-            "random",
-            choices=("random", "zero"),
-            rename={"zero": "rest"},
-        ),
-        "weight_randomness": Key("bool", "method.weight_randomness", True),
-        "inertia": Key("float", "method.inertia", 0.2, high=10),
-        "cognitive_coeff": Key("float", "method.cognitive_coeff", 0.3, high=10),
-        "social_coeff": Key("float", "method.social_coeff", 0.4, high=10),
-        "repel_coeff": Key("float", "method.repel_coeff", 0.05, high=10),
-        "repel_term": Key("bool", "method.repel_term", True),
-        "step_length": Key("float", "method.step_length", 0.5, open=True, high=10),
-        "step_length_factor": Key("float", "method.step_length_factor", 0.95, open=True, high=1),
-        "minimum_step_length": Key("float", "method.minimum_step_length", 0.1, open=True, high=10),
-        "patience": Key("int", "method.patience", 5, low=1, high=1000),
-        "restart_patience": Key("int", "method.restart_patience", 3, low=1, high=1000),
+        **STARTED,
+        **FLIGHT,
     },
     "collm": {
         "training_dataset_name": Key("text", why="the task's own dev questions are learnt from"),
@@ -275,6 +289,55 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
         "wait_flag": Key("bool", why="nothing is put between patches"),
         "reward_model_name": Key("text", why="the task's own score is used"),
         "reward_model_gpu_id": Key("int", high=1024, why="the task's own score is used"),
+    },
+    "dare_ties": {
+        "base_model_name": Key("text", "roles.base"),
+        "mode": Key("choice", "method.mode", "average", choices=("average", "optimized")),
+        "density": Key("float", "method.density", 1.0, high=1),
+        "population": Key("int", "method.population", 5, low=2, high=1000),
+        "max_iterations": Key("int", "method.max_iterations", 5, low=1, high=1000),
+        "dare_ties_base_path": Key("text", why=UNWRITTEN),
+        **STARTED,
+        **FLIGHT,
+    },
+    "model_swarms": {
+        "swarm_base_path": Key("text", why=UNWRITTEN),
+        "base_model": Key("text", nullable=True, why="adapters bring their base"),
+        "fast_merge_flag": Key(
+            "bool", why="adapters are never made full; their products are added, not their factors"
+        ),
+        "max_iterations": Key("int", "method.max_iterations", 10, low=1, high=1000),
+        **FLIGHT,
+    },
+    "lorahub": {
+        "lorahub_dev_samples": Key("int", "method.examples", 5, low=1, high=1_000_000),
+        "max_inference_step": Key("int", "method.budget", 20, low=1, high=1_000_000),
+        "lora_weight_bound": Key("float", "method.bound", 1.5, open=True, high=100),
+        "regular_coef": Key("float", "method.regular_coef", 0.05, high=100),
+        "seed": Key("int", "seed", 42, high=2**63 - 1),
+    },
+    "expo": {
+        "mode": Key(
+            "choice",
+            "method.mode",
+            "worst_to_best",
+            choices=("worst_to_best", "topk_bottomk", "pairs"),
+        ),
+        "alpha": Key("float", "method.alpha", 0.3, low=-1, high=10),
+        "alpha_mode": Key("choice", "method.alpha_mode", "fixed", choices=("fixed", "optimized")),
+        "alpha_candidates": Key(
+            "numbers", "method.alpha_candidates", [0.1, 0.2, 0.3, 0.4, 0.5], low=-1, high=10
+        ),
+        "k": Key("int", "method.k", 1, low=1, high=1000),
+        "expo_base_path": Key("text", why=UNWRITTEN),
+        "pair_selection": Key(
+            "choice",
+            "method.pair_selection",
+            "dpo_score",
+            choices=("dpo_score", "improvement", "sft_score"),
+        ),
+        "sft_models": Key("members", "method.sft_models", nullable=True),
+        "dpo_models": Key("members", "method.dpo_models", nullable=True),
     },
     "logit_contrastive": {
         "k": Key("int", "method.k", 1, low=1, high=1000),
@@ -437,6 +500,10 @@ FIXED: Mapping[str, Mapping[str, Json]] = {
     "switch_generation": {"preset": "paper"},
     "sparta_stackelberg": {"preset": "paper"},
     "multiagent_finetuning": {"preset": "paper"},
+    "dare_ties": {"preset": "paper", "budget": 0},
+    "model_swarms": {"preset": "paper", "population": 2},
+    "lorahub": {"preset": "paper", "objective": "score"},
+    "expo": {"preset": "paper"},
     "prompt_routing": {"preset": "paper"},
     "trained_router": {"preset": "paper", "kind": "lm"},
     "graph_routing": {"preset": "paper"},
@@ -497,6 +564,10 @@ _BUILT = {
     "switch_generation": "api_",
     "sparta_stackelberg": "text_",
     "multiagent_finetuning": "text_",
+    "dare_ties": "weight_",
+    "model_swarms": "weight_",
+    "lorahub": "weight_",
+    "expo": "weight_",
     "prompt_routing": "api_",
     "trained_router": "api_",
     "graph_routing": "api_",
@@ -506,13 +577,3 @@ METHODS: Mapping[str, str] = {
     **{prefix + name: name for name, prefix in _BUILT.items()},
 }
 """Name there, with or without its level → name here."""
-
-NOT_YET: tuple[str, ...] = tuple(
-    form
-    for prefix, names in {
-        "weight_": "dare_ties expo lorahub model_swarms",
-    }.items()
-    for name in names.split()
-    for form in (name, prefix + name)
-)
-"""Methods of the package that are not available here yet."""

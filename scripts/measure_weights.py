@@ -92,7 +92,7 @@ def table(setup: Setup, names: Sequence[str], folder: Path) -> list[str]:
     """The lines of a pool's table."""
     single = measured({"name": "best_single"}, setup, folder, setup.pool)
     best = scores_of(single)
-    ranked = sorted(single.singles, key=lambda name: -single.singles_dev[name])
+    ranked = sorted(single.singles, key=lambda name: -(single.singles_dev[name] or 0.0))
     lines = [
         f"{setup.title}; {setup.dev} dev and {setup.test} test questions of `mini`.",
         "",
@@ -122,7 +122,7 @@ def table(setup: Setup, names: Sequence[str], folder: Path) -> list[str]:
     lines.append(f"| best single on dev: {single.best_single_dev} | {single.score:.3f} | | | | |")
     lines.append(
         f"| best single on test: {single.best_single_test} |"
-        f" {max(single.singles.values()):.3f} | | | | |"
+        f" {max(x or 0.0 for x in single.singles.values()):.3f} | | | | |"
     )
     lines.append(f"| oracle | {single.oracle:.3f} | | | | |")
     return lines

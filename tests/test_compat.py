@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import scripted
 
@@ -16,6 +17,10 @@ from moco.types import Sampling
 GENERIC = [
     "max_response_length", "temperature", "top_p", "batch_size", "big_model_mode", "load_in_8bit",
     "ratio", "max_parallel_generation_models", "resume", "seed",
+]  # fmt: skip
+FLIGHT = [
+    "weight_randomness", "inertia", "cognitive_coeff", "social_coeff", "repel_coeff", "repel_term",
+    "step_length", "step_length_factor", "minimum_step_length", "patience", "restart_patience",
 ]  # fmt: skip
 OWN = {
     "single_model": [],
@@ -207,6 +212,20 @@ OWN = {
         "train_batch_size",
         "sample_size",
     ],
+    "weight_dare_ties": [
+        "base_model_name", "mode", "density", "population", "max_iterations",
+        "dare_ties_base_path", "starting_velocity_mode", *FLIGHT,
+    ],
+    "weight_model_swarms": [
+        "swarm_base_path", "base_model", "fast_merge_flag", "max_iterations", *FLIGHT,
+    ],
+    "weight_lorahub": [
+        "lorahub_dev_samples", "max_inference_step", "lora_weight_bound", "regular_coef",
+    ],
+    "weight_expo": [
+        "mode", "alpha", "alpha_mode", "alpha_candidates", "k", "expo_base_path",
+        "pair_selection", "sft_models", "dpo_models",
+    ],
     "api_prompt_routing": ["model_descriptions"],
     "api_trained_router": [
         "router_base_model",
@@ -228,10 +247,11 @@ OWN = {
         "train_mask_rate",
         "split_ratio",
     ],
-}
+}  # fmt: skip
 GOOD: dict[str, Any] = {
     "int": 1, "whole": 1.0, "float": 0.5, "bool": 1, "text": "some-model",
     "texts": ["Adds.", "Spells."], "shares": [0.7, 0.2, 0.1], "matrix": [[0, 1], [1, 0]],
+    "numbers": [0.1, 0.3], "members": ["zoo://mini/m1"],
 }  # fmt: skip
 
 
@@ -284,7 +304,14 @@ def test_every_key_has_an_effect_or_a_note(method: str) -> None:
 def test_every_key_is_checked_for_type_and_range(method: str) -> None:
     table = {**compat_keys.GENERIC, **compat_keys.HYPERPARAMETERS[compat_keys.METHODS[method]]}
     for name, key in table.items():
-        bad: list[Any] = [[1], {"a": 1}, float("nan"), 10**400, -(10**400), -5]
+        bad: list[Any] = [
+            ["-"] if key.type == "numbers" else [1],
+            {"a": 1},
+            float("nan"),
+            10**400,
+            -(10**400),
+            -5,
+        ]
         bad += [] if key.type == "text" else ["32"]
         bad += [2, 0.0] if key.type == "bool" else [True]
         bad += [1.0, 1.5] if key.type == "int" else [1.5] if key.type == "whole" else []
@@ -445,10 +472,36 @@ def test_a_key_of_another_method_has_a_note_and_is_still_checked() -> None:
         translated(gamma=3)
 
 
-@pytest.mark.parametrize("method", ["weight_dare_ties", "expo"])
-def test_methods_that_are_not_built_say_so(method: str) -> None:
-    with pytest.raises(UnknownNameError, match="not available yet"):
-        compat.translate(peer(method))
+def test_searched_weights_have_the_meaning_they_have_there() -> None:
+    dare = translated("weight_dare_ties", base_model_name="zoo://mini/base", mode="optimized")
+    assert dare.roles == {"base": "zoo://mini/base"}
+    merge = plan.build_method(dare.method)
+    assert (merge.density, merge.population, merge.max_iterations) == (1.0, 5, 5)
+    assert not merge.guard and merge.budget == 0
+    swarm = plan.build_method(
+        translated(
+            "model_swarms", cognitive_coefficient=0.7, repel_term_flag=0, weight_randomness_flag=0
+        ).method
+    )
+    assert (swarm.cognitive_coeff, swarm.repel_term, swarm.weight_randomness) == (0.7, False, False)
+    assert (swarm.max_iterations, swarm.patience, swarm.step_length) == (10, 5, 0.5)
+    assert len(swarm._start(3, np.random.default_rng(0))) == 3  # the members and no more
+    hub = translated("weight_lorahub")
+    assert (hub.seed, translated("weight_lorahub", seed=7).seed) == (42, 7)
+    own = plan.build_method(hub.method)
+    assert (own.examples, own.budget, own.bound, own.objective) == (5, 20, 1.5, "score")
+
+
+def test_pairs_are_named_by_their_models() -> None:
+    models = [f"zoo://mini/m{i}" for i in range(4)]
+    data = peer("weight_expo", 4, mode="pairs", sft_models=models[2:], dpo_models=models[:2])
+    expo = plan.build_method(compat.translate(data).method)
+    assert (expo.sft_models, expo.dpo_models) == (["m2", "m3"], ["m0", "m1"])
+    assert (expo.alpha_mode, expo.guard) == ("fixed", False)
+    with pytest.raises(ConfigError, match="'zoo://mini/x' is none of model_names"):
+        translated("expo", mode="pairs", sft_models=["zoo://mini/x"], dpo_models=["zoo://mini/m0"])
+    with pytest.raises(ConfigError, match="alpha_candidates: must be at least -1"):
+        translated("expo", alpha_candidates=[0.1, 99])
 
 
 @pytest.mark.parametrize(

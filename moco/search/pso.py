@@ -1,17 +1,15 @@
-"""Particle swarm search, a generation at a time (Model Swarms, Feng et al. 2024, arXiv 2410.11163,
-with patience and restarts that do what their names say).
+"""Particle swarm search (Model Swarms, Feng et al. 2024, arXiv 2410.11163, with patience and
+restarts that do what their names say).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-TOLERANCE = 1e-9
-"""A score has to be better by more than this."""
+from moco.search.base import TOLERANCE, Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +33,10 @@ class Pso:
     """Rounds in a row without a better own best after which a particle goes back to it, at rest."""
     start: Literal["random", "rest", "differences"] = "random"
     """Velocities at the start: from [-1, 1), none, or towards another particle."""
-    low: float = -np.inf
-    high: float = np.inf
-    """Box that positions are clipped to."""
+
+    def begin(self, space: Space, seed: int) -> Swarm:
+        """One particle at each of the first points."""
+        return Swarm(self, space, seed)
 
     def velocities(
         self,
@@ -59,65 +58,48 @@ class Pso:
         return found
 
 
-@dataclass(slots=True)
-class Found:
-    """What a search found."""
+class Swarm:
+    """A swarm under way. Nothing moves after the last round."""
 
-    point: np.ndarray
-    score: float
-    evaluated: dict[Hashable, float] = field(default_factory=dict)
-    """Score by key of every distinct point."""
-    points: dict[Hashable, np.ndarray] = field(default_factory=dict)
-    """The first point of each key."""
-    best_by_round: list[float] = field(default_factory=list)
+    def __init__(self, how: Pso, space: Space, seed: int) -> None:
+        self.how, self.space = how, space
+        self.rng = np.random.default_rng(seed)
+        self.x_ND = space.clip(np.array(space.start_ND, dtype=float))
+        self.v_ND = _started(self.x_ND, how.start, self.rng)
+        self.own_N, self.own_ND = np.full(len(self.x_ND), -np.inf), self.x_ND.copy()
+        self.flat_N = np.zeros(len(self.x_ND), dtype=int)
+        self.best_D, self.best = self.x_ND[0].copy(), -np.inf
+        self.worst_D, self.worst = self.x_ND[0].copy(), np.inf
+        self.flat, self.rounds, self.step = 0, 0, how.step_length
 
-    def top(self, count: int) -> list[np.ndarray]:
-        """The best distinct points, best first, the earlier on ties."""
-        keys = sorted(self.evaluated, key=lambda key: -self.evaluated[key])
-        return [self.points[key] for key in keys[:count]]
+    def ask(self) -> np.ndarray:
+        """Where the particles are."""
+        over = self.rounds >= self.how.max_iterations or self.flat >= self.how.patience
+        return self.x_ND[:0] if over else self.x_ND
 
+    def tell(self, scores_N: np.ndarray) -> None:
+        """Remember the best places and move on, unless this was the last round."""
+        better_N = scores_N > self.own_N + TOLERANCE
+        self.own_N = np.where(better_N, scores_N, self.own_N)
+        self.own_ND[better_N] = self.x_ND[better_N]
+        self.flat_N = np.where(better_N, 0, self.flat_N + 1)
+        self.flat, self.rounds = self.flat + 1, self.rounds + 1
+        if scores_N.max() > self.best + TOLERANCE:
+            self.best_D, self.best = self.x_ND[int(scores_N.argmax())].copy(), scores_N.max()
+            self.flat = 0
+        if scores_N.min() < self.worst - TOLERANCE:
+            self.worst_D, self.worst = self.x_ND[int(scores_N.argmin())].copy(), scores_N.min()
+        if len(self.ask()):
+            self._move()
 
-def maximise(
-    score: Callable[[list[np.ndarray]], Sequence[float]],
-    start_ND: np.ndarray,
-    how: Pso,
-    seed: int,
-    key: Callable[[np.ndarray], Hashable] | None = None,
-) -> Found:
-    """The best point that a swarm starting from these rows finds.
-
-    `score` gets the new points of a round at once; points of equal `key` (their bytes if None) are
-    scored once. Nothing moves after the last round.
-    """
-    key = key or (lambda row: np.round(row, 12).tobytes())
-    rng = np.random.default_rng(seed)
-    x_ND = np.clip(np.asarray(start_ND, dtype=float), how.low, how.high)
-    v_ND = _started(x_ND, how.start, rng)
-    own_N, own_ND = np.full(len(x_ND), -np.inf), x_ND.copy()
-    flat_N = np.zeros(len(x_ND), dtype=int)
-    found = Found(x_ND[0].copy(), -np.inf)
-    worst_D, worst, flat, step = x_ND[0].copy(), np.inf, 0, how.step_length
-    for number in range(how.max_iterations):
-        scores_N = _scored(score, x_ND, key, found)
-        better_N = scores_N > own_N + TOLERANCE
-        own_N = np.where(better_N, scores_N, own_N)
-        own_ND[better_N] = x_ND[better_N]
-        flat_N = np.where(better_N, 0, flat_N + 1)
-        flat += 1
-        if scores_N.max() > found.score + TOLERANCE:
-            found.point, found.score = x_ND[int(scores_N.argmax())].copy(), float(scores_N.max())
-            flat = 0
-        if scores_N.min() < worst - TOLERANCE:
-            worst_D, worst = x_ND[int(scores_N.argmin())].copy(), float(scores_N.min())
-        found.best_by_round.append(found.score)
-        if flat >= how.patience or number + 1 == how.max_iterations:
-            break
-        tired_N = flat_N >= how.restart_patience
-        x_ND[tired_N], v_ND[tired_N], flat_N[tired_N] = own_ND[tired_N], 0.0, 0
-        v_ND = how.velocities(x_ND, v_ND, (own_ND, found.point, worst_D), rng)
-        x_ND = np.clip(x_ND + step * v_ND, how.low, how.high)
-        step = max(step * how.step_length_factor, how.minimum_step_length)
-    return found
+    def _move(self) -> None:
+        how, tired_N = self.how, self.flat_N >= self.how.restart_patience
+        self.x_ND[tired_N], self.v_ND[tired_N] = self.own_ND[tired_N], 0.0
+        self.flat_N[tired_N] = 0
+        places = (self.own_ND, self.best_D, self.worst_D)
+        self.v_ND = how.velocities(self.x_ND, self.v_ND, places, self.rng)
+        self.x_ND = self.space.clip(self.x_ND + self.step * self.v_ND)
+        self.step = max(self.step * how.step_length_factor, how.minimum_step_length)
 
 
 def _started(x_ND: np.ndarray, start: str, rng: np.random.Generator) -> np.ndarray:
@@ -128,22 +110,3 @@ def _started(x_ND: np.ndarray, start: str, rng: np.random.Generator) -> np.ndarr
     others = (np.arange(len(x_ND)) + rng.integers(1, len(x_ND), len(x_ND))) % len(x_ND)
     found: np.ndarray = x_ND[others] - x_ND
     return found
-
-
-def _scored(
-    score: Callable[[list[np.ndarray]], Sequence[float]],
-    x_ND: np.ndarray,
-    key: Callable[[np.ndarray], Hashable],
-    found: Found,
-) -> np.ndarray:
-    """Scores of all particles; only points of new keys are evaluated."""
-    keys = [key(row) for row in x_ND]
-    new: dict[Hashable, np.ndarray] = {}
-    for k, row in zip(keys, x_ND, strict=True):
-        if k not in found.evaluated:
-            new.setdefault(k, row.copy())
-    if new:
-        values = [float(value) for value in score(list(new.values()))]
-        found.evaluated |= dict(zip(new, values, strict=True))
-        found.points |= new
-    return np.asarray([found.evaluated[k] for k in keys])

@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from folders import save_adapter
+
 from moco import registry
 from moco.config import RunConfig, parse
+from moco.engine.cache import digest
 from moco.engine.engine import Engine
 from moco.engine.jobs import Call, Kind
 from moco.methods.base import Method
@@ -67,6 +70,14 @@ def build(name: str, **changes: Json) -> Method[Any]:
     return method
 
 
+def adapter_of(folder: Path) -> Path:
+    """A member's stand-in: an adapter of the base beside it, other for each member, made once."""
+    made = folder.with_name(f"{folder.name}_lora")
+    if not made.exists():
+        save_adapter(made, folder.with_name(BASE), seed=int(digest(folder.name)[:4], 16))
+    return made
+
+
 def config_of(
     name: str,
     members: list[Any],
@@ -76,7 +87,11 @@ def config_of(
     max_calls: int | None = None,
     **changes: Json,
 ) -> RunConfig:
-    """A run of the method on the small task."""
+    """A run of the method on the small task; one that takes adapters only gets some in place of
+    full checkpoints.
+    """
+    if "base" in build(name).needs().same and isinstance(members[0], str):
+        members = [str(adapter_of(Path(member))) for member in members]
     data: dict[str, Any] = {
         "method": {"name": name, **parameters_of(name)},
         "task": {"path": str(task), "dev": dev},

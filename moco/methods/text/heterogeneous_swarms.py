@@ -14,7 +14,8 @@ from moco.methods import graphs
 from moco.methods.base import Level, Method, dev_best
 from moco.methods.graphs import Graph
 from moco.pool import Dev, Model, Pool
-from moco.search.pso import Pso, maximise
+from moco.search.base import Space, maximise
+from moco.search.pso import Pso
 from moco.types import Json, Prediction, Query, Sampling
 
 RERANKED = 3
@@ -108,12 +109,12 @@ class HeterogeneousSwarms(Method[State]):
         searching, choosing = dev.split() if len(dev) > 1 else (dev, dev)
         seed, n = pool.context.seed, len(pool)
         rng = np.random.default_rng([seed, 2])
+        start_ND = rng.uniform(0, 1, (self.population, n * n))
         found = maximise(
             lambda rows: _scores(pool, [self._decoded(row, n) for row in rows], searching),
-            rng.uniform(0, 1, (self.population, n * n)),
+            Space(start_ND, 0.0, 1.0, key=lambda row: _key(self._decoded(row, n))),
             self._swarm(),
-            seed,
-            key=lambda row: _key(self._decoded(row, n)),
+            seed=seed,
         )
         tried = [self._decoded(row, n) for row in found.top(RERANKED)]
         candidates = list(dict.fromkeys([*tried, *(graphs.star(sink, n) for sink in range(n))]))
@@ -152,8 +153,6 @@ class HeterogeneousSwarms(Method[State]):
             patience=self.patience,
             restart_patience=self.restart_patience,
             start=self.start,
-            low=0.0,
-            high=1.0,
         )
 
     def _assigned(
