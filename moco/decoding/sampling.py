@@ -12,8 +12,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-BLOCK = 64
-"""Rows of the vocabulary-wide tensors that are made fp32 at a time."""
+BLOCK = 1 << 21
+"""Numbers of the vocabulary-wide tensors that are made fp32 at a time: larger ones cost a CPU more
+in new memory than in arithmetic.
+"""
 ARGMAX_BLOCK = 256
 """Ids that are looked at together for the likeliest one."""
 HEAD = 128
@@ -44,13 +46,41 @@ def draw(
     """
     ids_B = argmax(logits_BV)
     hot = [row for row, temperature in enumerate(temperature_B) if temperature > 0]
-    for start in range(0, len(hot), BLOCK):
-        rows = hot[start : start + BLOCK]
+    step = _rows_at_once(logits_BV)
+    for start in range(0, len(hot), step):
+        rows = hot[start : start + step]
         picked = torch.tensor(rows, device=logits_BV.device)
-        temperature, top_p = ([x[row] for row in rows] for x in (temperature_B, top_p_B))
-        probs_RV = shaped(logits_BV[picked], temperature, top_p)
-        ids_B[picked] = pick(probs_RV, uniforms_B.to(logits_BV.device)[picked])
+        heat_R1, top_p_R1 = (
+            _column([x[row] for row in rows], logits_BV) for x in (temperature_B, top_p_B)
+        )
+        probs_RV = torch.softmax(logits_BV[picked].float().div_(heat_R1), -1)
+        ids_B[picked] = _drawn(probs_RV, top_p_R1[:, 0], uniforms_B.to(logits_BV.device)[picked])
     return ids_B
+
+
+def _rows_at_once(logits_BV: Tensor) -> int:
+    return max(BLOCK // logits_BV.shape[1], 1)
+
+
+def _drawn(probs_RV: Tensor, top_p_R: Tensor, uniforms_R: Tensor) -> Tensor:
+    """One id per row from its nucleus, by its uniform number, [row].
+
+    Where the likeliest ids hold the whole nucleus only these are looked at.
+    """
+    if bool((top_p_R >= 1).all()):
+        return pick(probs_RV, uniforms_R)
+    ranked_RK, ids_RK = probs_RV.topk(min(HEAD, probs_RV.shape[1]), -1)
+    enough_RK = ranked_RK.cumsum(-1) >= top_p_R[:, None]
+    floor_R1 = ranked_RK.gather(-1, enough_RK.float().argmax(-1)[:, None])
+    few_R = enough_RK.any(-1) & (floor_R1[:, 0] > ranked_RK[:, -1]) & (top_p_R < 1)
+    ids_RK, order_RK = ids_RK.sort(-1)
+    near_RK = ranked_RK.mul_(ranked_RK >= floor_R1).gather(-1, order_RK)
+    found_R = ids_RK.gather(-1, pick(near_RK, uniforms_R)[:, None])[:, 0]
+    rest = torch.nonzero(~few_R)[:, 0]
+    if len(rest):
+        probs_SV = _nucleus(probs_RV[rest], top_p_R[rest])
+        found_R[rest] = pick(probs_SV, uniforms_R[rest])
+    return found_R
 
 
 def shaped(logits_RV: Tensor, temperature_R: Sequence[float], top_p_R: Sequence[float]) -> Tensor:
@@ -58,10 +88,13 @@ def shaped(logits_RV: Tensor, temperature_R: Sequence[float], top_p_R: Sequence[
     not normalised again.
     """
     probs_RV = torch.softmax(logits_RV.float() / _column(temperature_R, logits_RV), -1)
-    if min(top_p_R) < 1:
-        floor_R = nucleus_floor(probs_RV, _column(top_p_R, logits_RV)[:, 0])
-        probs_RV.masked_fill_(probs_RV < floor_R[:, None], 0)
-    return probs_RV
+    return _nucleus(probs_RV, _column(top_p_R, logits_RV)[:, 0]) if min(top_p_R) < 1 else probs_RV
+
+
+def _nucleus(probs_RV: Tensor, top_p_R: Tensor) -> Tensor:
+    """The probabilities, in place, with those outside of each row's nucleus 0."""
+    floor_R = nucleus_floor(probs_RV, top_p_R)
+    return probs_RV.masked_fill_(probs_RV < floor_R[:, None], 0)
 
 
 def argmax(logits_BV: Tensor) -> Tensor:
@@ -112,9 +145,10 @@ def nucleus_floor(probs_RV: Tensor, top_p_R: Tensor) -> Tensor:
 def logprobs_of(logits_NV: Tensor, ids_N: Tensor) -> Tensor:
     """Log-probability (nats, temperature 1, fp32) of one id per row."""
     parts = []
-    for start in range(0, len(logits_NV), BLOCK):
-        block = torch.log_softmax(logits_NV[start : start + BLOCK].float(), -1)
-        parts.append(block.gather(-1, ids_N[start : start + BLOCK, None])[:, 0])
+    step = _rows_at_once(logits_NV)
+    for start in range(0, len(logits_NV), step):
+        block = torch.log_softmax(logits_NV[start : start + step].float(), -1)
+        parts.append(block.gather(-1, ids_N[start : start + step, None])[:, 0])
     return torch.cat(parts) if parts else logits_NV.new_zeros(0, dtype=torch.float32)
 
 
