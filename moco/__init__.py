@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from moco.access import Access, Requires, RoleNeed
     from moco.config import RunConfig, StudyConfig
     from moco.errors import MocoError
+    from moco.merging.config import MergeConfig
+    from moco.merging.run import MergeOptions, MergeReport, merge
     from moco.methods.base import JointMethod, LogitMethod, Method
+    from moco.methods.merging import MergeMethod
     from moco.pool import Dev, Model, Pool
     from moco.report.report import Report
     from moco.runner import run
@@ -30,6 +33,8 @@ _HOME = {
     "Access": "access", "Requires": "access", "RoleNeed": "access",
     "RunConfig": "config", "StudyConfig": "config", "MocoError": "errors",
     "JointMethod": "methods.base", "LogitMethod": "methods.base", "Method": "methods.base",
+    "MergeConfig": "merging.config", "MergeOptions": "merging.run", "MergeReport": "merging.run",
+    "merge": "merging.run", "MergeMethod": "methods.merging",
     "Dev": "pool", "Model": "pool", "Pool": "pool", "Report": "report.report", "run": "runner",
     "Scorer": "scorers.base", "FinishedRun": "store.finished", "load": "store.finished",
     "run_study": "study", "Dataset": "tasks.base", "Task": "tasks.base",
@@ -40,9 +45,10 @@ _HOME = {
 
 __all__ = [
     "Access", "Dataset", "Dev", "FinishedRun", "Generation", "JointMethod", "LogitMethod",
-    "Message", "Method", "MocoError", "Model", "Pool", "Prediction", "Query", "Report", "Request",
-    "Requires", "RoleNeed", "RunConfig", "Sample", "Sampling", "Score", "Scorer", "StudyConfig",
-    "Task", "load", "run", "run_study",
+    "MergeConfig", "MergeMethod", "MergeOptions", "MergeReport", "Message", "Method", "MocoError",
+    "Model", "Pool", "Prediction", "Query", "Report", "Request", "Requires", "RoleNeed",
+    "RunConfig", "Sample", "Sampling", "Score", "Scorer", "StudyConfig", "Task", "load", "merge",
+    "run", "run_study",
 ]  # fmt: skip
 
 

@@ -52,6 +52,13 @@ class Starter(StrEnum):
     task = "task"
 
 
+class Result(StrEnum):
+    """What `moco merge` can write."""
+
+    merged = "merged"
+    adapter = "adapter"
+
+
 Config = Annotated[Path, typer.Argument(help="YAML or JSON file.", show_default=False)]
 Changes = Annotated[
     list[str] | None,
@@ -152,6 +159,41 @@ def check(
     from moco.commands import running
 
     raise typer.Exit(running.check_configs(configs, every))
+
+
+@app.command()
+def merge(
+    config: Config,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="Folder of the result.", show_default=False)
+    ],
+    changes: Changes = None,
+    max_memory: Annotated[str, typer.Option(help="Memory to merge in, as 2GB.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "",
+    dtype: Annotated[
+        str, typer.Option(help="Type of the result: float32, bfloat16 or float16.")
+    ] = "",
+    shard_size: Annotated[str, typer.Option(help="Largest weights file, as 5GB.")] = "",
+    verify: Annotated[
+        bool, typer.Option(help="Load the result in transformers and let it read and write.")
+    ] = True,
+    kind: Annotated[
+        Result, typer.Option("--as", help="A checkpoint, or adapters as one adapter.")
+    ] = Result.merged,
+    rank: Annotated[
+        int | None, typer.Option(help="Largest rank of that adapter; without, it is exact.")
+    ] = None,
+    push: Annotated[str, typer.Option(help="Upload to this owner/name of the hub.")] = "",
+    accept_licence: Accept = False,
+    quiet: Quiet = False,
+) -> None:
+    """Merge models by a config, in our form or mergekit's, and write the result as a folder."""
+    from moco.commands import merging
+
+    given = merging.Given(
+        max_memory, device, dtype, shard_size, verify, accept_licence, push, kind.value, rank, quiet
+    )
+    raise typer.Exit(merging.merge(config, out, changes or (), given))
 
 
 @app.command("list")

@@ -224,8 +224,8 @@ def task_config(task: str | TaskConfig) -> TaskConfig:
     return TaskConfig(name=task) if isinstance(task, str) else task
 
 
-def memory_bytes(value: str | int | None) -> int | None:
-    """`8GB`, `512MB` or a number of bytes."""
+def memory_bytes(value: str | int | None, where: str = "engine.memory") -> int | None:
+    """`8GB`, `512MB` or a number of bytes; `where` is what a message names."""
     if value is None or isinstance(value, int):
         return value
     text = value.strip().upper().removesuffix("B").removesuffix("I")
@@ -236,7 +236,7 @@ def memory_bytes(value: str | int | None) -> int | None:
     except ValueError:
         number = -1.0
     if not 0 < number < math.inf:
-        raise ConfigError(f"engine.memory: '{clip(value)}' is no size; write bytes, or like 8GB")
+        raise ConfigError(f"{where}: '{clip(value)}' is no size; write bytes, or like 8GB")
     return int(number * factor)
 
 

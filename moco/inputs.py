@@ -9,6 +9,7 @@ from typing import Any
 from moco import compat, config, documents
 from moco.config import RunConfig, StudyConfig
 from moco.errors import ConfigError, clip, nearest
+from moco.merging import mergekit
 
 STUDY_KEYS = ("methods", "tasks")
 
@@ -34,6 +35,8 @@ def read(path: Path, changes: Sequence[str] = ()) -> RunConfig | StudyConfig:
         return _parse(RunConfig, data, where)
     if twice:
         raise ConfigError(f"{where}: {twice[0]}")
+    if mergekit.is_mergekit(data):
+        raise ConfigError(f"{where}: is a merge: moco merge FILE -o DIR writes its result")
     data = config.override(data, changes)
     if any(key in data for key in STUDY_KEYS):
         study: StudyConfig = config.parse(StudyConfig, data, where)

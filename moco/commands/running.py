@@ -8,7 +8,7 @@ from pathlib import Path
 from moco import inputs, runner, viability
 from moco import study as studies
 from moco.access import Problem
-from moco.commands import terminal
+from moco.commands import merging, terminal
 from moco.config import RunConfig, StudyConfig
 from moco.errors import MocoError, clip
 from moco.plan import plan
@@ -78,8 +78,13 @@ def check_configs(configs: Sequence[Path], every: bool) -> int:
 
 
 def _check_file(path: Path, every: bool) -> int:
-    found = inputs.read(path)
     shown = clip(str(path), 300)
+    if merging.is_merge(path):
+        wrong, told = merging.problems_of(path)
+        lines = [f"{shown}: {_count(len(wrong))}", *(f"  problem: {line}" for line in wrong)]
+        terminal.out("\n".join([*lines, *(f"  note: {line}" for line in told)]))
+        return 2 if wrong else 0
+    found = inputs.read(path)
     singles = studies.runs_of(found) if isinstance(found, StudyConfig) else [found]
     problems, notes = dict[str, list[RunConfig]](), dict[str, list[RunConfig]]()
     for single in singles:

@@ -80,6 +80,39 @@ def commit(repo: str) -> str:
         return str(hub.HfApi().dataset_info(repo).sha)
 
 
+def newest(repo: str, *, pull: bool) -> str:
+    """The commit that a model's main branch has now; the one that is on this machine where the hub
+    is not to be asked (empty = none).
+    """
+    ref = f"hf://{repo}"
+    hub = _package(ref, required=pull)
+    if hub is None:
+        return ""
+    if pull:
+        with _translated(hub, ref, repo, dataset=False):
+            return str(hub.HfApi().model_info(repo).sha)
+    try:
+        with _translated(hub, ref, repo, dataset=False):
+            found = hub.snapshot_download(repo, revision="main", local_files_only=True)
+    except _NotHereError:
+        return ""
+    return Path(found).name
+
+
+def push(folder: Path, repo: str, token: str) -> str:
+    """Uploads a model folder and gives its address; a repository that is new is private.
+
+    Raises `EnvironmentProblem` where the hub refuses it.
+    """
+    hub = _package(f"hf://{repo}", required=True)
+    assert hub is not None
+    with _translated(hub, f"hf://{repo}", repo, dataset=False):
+        api = hub.HfApi(token=token)
+        made = api.create_repo(repo, repo_type="model", private=True, exist_ok=True)
+        api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message="Merged with moco")
+    return str(made)
+
+
 def rows(repo: str, revision: str, config: str, split: str) -> Iterator[Mapping[str, Any]]:
     """The rows of a data set's split, one after the other; images and sounds stay bytes.
 

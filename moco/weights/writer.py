@@ -56,18 +56,19 @@ def write(
     dtype: torch.dtype | None = None,
     files: Mapping[str, str] | None = None,
     shard_bytes: int = SHARD_BYTES,
+    plan: Sequence[Planned] | None = None,
 ) -> Path:
     """Writes a checkpoint folder with the names and shapes of the checkpoint `like`.
 
     `fill` is given a function that takes (name, first element, block) in any order and from several
     threads, and has to give it every element; blocks are cast, once, where their type is another.
     Configuration and tokenizer are copied from `like`, `files` (name → text, a model card for
-    example) are added. Raises `InputError` where `final` exists already, `EnvironmentProblem` for a
-    full disk.
+    example) are added; a `plan` replaces the tensors of `like`. Raises `InputError` where `final`
+    exists already, `EnvironmentProblem` for a full disk.
     """
     if final.exists():
         raise InputError(f"{final} exists already; choose another folder or remove it")
-    plan = plan_like(like, dtype)
+    plan = plan_like(like, dtype) if plan is None else plan
     paths.need_space(final.parent, sum(p.num_bytes for p in plan), str(final))
     with paths.disk_errors(f"cannot write {final}"), paths.atomic_dir(final) as work:
         with _Shards(work, plan, shard_bytes) as shards:
