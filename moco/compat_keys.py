@@ -273,9 +273,11 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, Key]] = {
     "mentor_collab": {
         "decision_proportion": Key("int", "method.decision_proportion", 25, high=100),
         "patch_size": Key("int", "method.patch_size", 16, low=1, high=1024),
-        "mode": Key("choice", "method.mode", "free", choices=("free",)),
-        "task": Key("choice", choices=("General", "Math"), why="the generator itself judges"),
-        "mlp_threshold": Key("float", high=1, why="the generator itself judges"),
+        "mode": Key("choice", "method.mode", "free", choices=("free", "train")),
+        "task": Key(
+            "choice", choices=("General", "Math"), why="a verifier is trained on the task's own dev"
+        ),
+        "mlp_threshold": Key("float", "method.mlp_threshold", 0.5, high=1, when=("mode", "train")),
     },
     "switch_generation": {
         "patch_size": Key("int", "method.patch_size", 25, low=1, high=4096),

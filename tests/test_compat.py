@@ -439,6 +439,18 @@ def test_a_selector_is_used_as_it_is_or_trained() -> None:
     assert not method.problems({}, Sampling())
 
 
+def test_a_mentors_verifier_is_trained_or_the_generator_judges() -> None:
+    free = translated("api_mentor_collab", mlp_threshold=0.3, task="Math")
+    assert fields(free)["mode"] == "free" and "mlp_threshold" not in fields(free)
+    assert any("mlp_threshold has no effect: mode is not train" in n for n in free.notes)
+    trained = translated("api_mentor_collab", mode="train", mlp_threshold=0.3, task="Math")
+    method = plan.build_method(trained.method)
+    assert (fields(trained)["mode"], fields(trained)["mlp_threshold"]) == ("train", 0.3)
+    assert method.needs().dev and method.model_dump()["verifier"] == "mlp"
+    assert any("task has no effect here" in n for n in trained.notes)
+    assert fields(translated("api_mentor_collab", mode="train"))["mlp_threshold"] == 0.5
+
+
 def test_ratio_cuts_dev_and_never_test() -> None:
     config = translated(ratio=0.25)
     assert isinstance(config.task, TaskConfig)

@@ -144,7 +144,8 @@ class Session:
             self._cache.wipe(slot)
         moved = self._rows[last]
         if moved != row:
-            self._cache.copy(last, [slot], self._lengths[moved])
+            if self._lengths[moved]:  # what has read nothing may be behind the buffers
+                self._cache.copy(last, [slot], self._lengths[moved])
             self._slots[moved], self._rows[slot] = slot, moved
             if wipe:
                 self._cache.wipe(last)

@@ -231,12 +231,12 @@ def _fitted(seen: Heard, penalty: float, cost: float) -> Head:
         return mixture_loss(outputs_N, own_N, assistant_N, cost).mean() + size(point_P)
 
     start_P = torch.zeros(states_NW.shape[1] + 1, dtype=torch.float64)
-    point_P = _least(mixed, _least(weak, start_P))
+    point_P = least(mixed, least(weak, start_P))
     weight_W = point_P[:-1] / scale_W
     return Head(weight_W.float(), (point_P[-1] - weight_W @ mean_W).float(), penalty)
 
 
-def _least(loss: Callable[[Tensor], Tensor], start_P: Tensor) -> Tensor:
+def least(loss: Callable[[Tensor], Tensor], start_P: Tensor) -> Tensor:
     """Where the loss is least, by L-BFGS."""
     import torch
 

@@ -37,6 +37,8 @@ class NaiveSession:
     def __init__(self, folder: Path | None) -> None:
         self.model = _plain(folder) if folder is not None else None
         self.rows: dict[int, list[int]] = {}
+        self.states_TW = torch.zeros(0, 1)
+        """Final hidden states of the last pass."""
         self._next = 0
 
     def add(self, count: int = 1, mixture: Mapping[str, float] | None = None) -> list[int]:
@@ -58,7 +60,8 @@ class NaiveSession:
             with torch.inference_mode():
                 found = self.outputs(self.rows[row], count)
             logits.append(found[-count:])
-            hidden.append(torch.zeros(count, 1))
+            real = self.model is not None
+            hidden.append(self.states_TW[-count:] if real else torch.zeros(count, 1))
         return Reading(torch.cat(logits), torch.cat(hidden))
 
     def outputs(self, ids: Sequence[int], count: int) -> torch.Tensor:
@@ -67,8 +70,11 @@ class NaiveSession:
 
     def forward(self, ids: Sequence[int]) -> torch.Tensor:
         assert self.model is not None
-        found: torch.Tensor = self.model(torch.tensor([list(ids)]), use_cache=False).logits[0]
-        return found
+        ids_1T = torch.tensor([list(ids)])
+        found = self.model(ids_1T, use_cache=False, output_hidden_states=True)
+        self.states_TW = found.hidden_states[-1][0]
+        logits_TV: torch.Tensor = found.logits[0]
+        return logits_TV
 
     def rollback(self, row: int, length: int) -> int:
         dropped = len(self.rows[row]) - length

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from decoding.naive import ANY_CHARACTER, ScriptedSession
@@ -26,6 +27,7 @@ from moco.methods.api.nudging import MAX_WORD
 from moco.methods.api.switch_generation import SwitchGeneration
 from moco.methods.base import JointMethod
 from moco.methods.patches import CUE, cue, read_ids
+from moco.train.verifier import packed, unpacked
 from moco.types import Generation, Request, Sampling
 
 ODD = (
@@ -36,6 +38,21 @@ ODD = (
 SWITCH = {"task": "switch", "writers": 2}
 RANDOM = {"task": "random", "writers": 2}
 EXPLORE = {"task": "explore", "writers": 2, "stop": ["12"]}
+TRY = {"task": "try", "draw": [0, 0]}
+
+
+def trained(width: int = 32, seed: int = 3) -> dict[str, Any]:
+    """A verifier of random weights, as a mentor's session is given it."""
+    random = np.random.default_rng(seed)
+    shapes = {
+        "mean": (width,), "weight0": (8, width), "bias0": (8,), "weight1": (1, 8), "bias1": (1,),
+    }  # fmt: skip
+    arrays = {name: random.normal(size=shape) for name, shape in shapes.items()}
+    arrays |= {"scale": np.ones(width)}
+    return {"task": "verify", **{name: packed(array) for name, array in arrays.items()}}
+
+
+VERIFY = trained()
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +72,8 @@ CASES: list[tuple[JointMethod[Any], tuple[str, ...], Any]] = [
     (MentorCollab(patch_size=4), ("a", "other"), None),
     (MentorCollab(patch_size=3, decision_proportion=100), ("sliding", "other"), None),
     (MentorCollab(patch_size=5, probing="uncertainty", certainty=0.9), ("other", "a"), None),
+    (MentorCollab(patch_size=4, mode="train"), ("a", "other"), VERIFY),
+    (MentorCollab(patch_size=3, mode="train", decision_proportion=100), ("other", "b"), VERIFY),
     (SwitchGeneration(patch_size=4), ("a", "other", "b"), SWITCH),
     (SwitchGeneration(patch_size=5), ("sliding", "a", "sliding"), SWITCH),
     (SwitchGeneration(patch_size=3), ("other", "b"), RANDOM),
@@ -88,6 +107,34 @@ def test_cached_equals_uncached_and_alone_equals_batch(
             assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
             assert one.usage.positions == other.usage.positions
             assert one.usage.rolled_back == other.usage.rolled_back
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_what_is_tried_is_the_same_cached_uncached_alone_and_in_a_batch(
+    backends: dict[str, HfBackend], temperature: float
+) -> None:
+    own = [backends["a"], backends["other"]]
+    sampling = Sampling(temperature, max_tokens=24)
+    method = MentorCollab(patch_size=3, decision_proportion=60)
+    found = write(method, own, QUESTIONS, TRY, sampling=sampling)
+    naive = write(method, own, QUESTIONS, TRY, sampling=sampling, naive=True)
+    narrow = write(method, own, QUESTIONS, TRY, sampling=sampling, room=2)
+    alone = [
+        write(method, own, [q], TRY, sampling=sampling, seeds=[i])[0]
+        for i, q in enumerate(QUESTIONS)
+    ]
+    assert all((g.text, g.stop) == ("", "eos") for g in found)
+    assert sum("tried" in g.notes for g in found) >= 3
+    for one, *others in zip(found, naive, narrow, alone, strict=True):
+        for other in others:
+            assert one.notes.keys() == other.notes.keys()
+            assert one.usage.positions == other.usage.positions
+            if "tried" in one.notes:
+                first, second = one.notes["tried"], other.notes["tried"]
+                assert first["texts"] == second["texts"]
+                states = [unpacked(told["state"]) for told in (first, second)]
+                assert states[0].shape == (32,)
+                assert states[0] == pytest.approx(states[1], abs=1e-3)
 
 
 def test_a_generator_that_asks_nobody_writes_as_it_does_alone(
@@ -337,6 +384,50 @@ def test_a_judge_that_goes_by_the_place_or_by_who_is_asked_decides_nothing(
     monkeypatch.setattr(Odd, "says", staticmethod(fond_of_y))
     method = MentorCollab(patch_size=1, decision_proportion=100)
     assert scripted(backends, method, None, pair).text == "yy yxy yyx y yyyy"
+
+
+def test_a_verifier_reads_one_question_per_disagreement_and_its_threshold_decides(
+    backends: dict[str, HfBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = [backends["a"], backends["other"]]
+    common: dict[str, Any] = {"patch_size": 4, "decision_proportion": 60}
+    lone = write(MentorCollab(decision_proportion=0), pair, QUESTIONS)
+    never = MentorCollab(mode="train", mlp_threshold=0, **common)
+    assert [g.text for g in write(never, pair, QUESTIONS, VERIFY)] == [g.text for g in lone]
+    doubt = {**VERIFY, "weight1": packed(np.zeros((1, 8))), "bias1": packed(np.zeros(1))}
+    found = {}
+    for threshold in (0.5, 0.51):
+        method = MentorCollab(mode="train", mlp_threshold=threshold, **common)
+        found[threshold] = write(method, pair, QUESTIONS, doubt)
+    assert [g.text for g in found[0.5]] == [g.text for g in lone]  # a tie is the generator's
+    asked = [g for g in found[0.51] if "disagreements" in g.notes]
+    assert len(asked) >= 2
+    assert all("1" in {name for name, _ in g.notes["spans"]} for g in asked)
+    joint = session_of(pair, QUESTIONS, Sampling(max_tokens=40))
+    asides = count_asides(joint, 0, monkeypatch)
+    MentorCollab(mode="train", **common).write(joint, VERIFY)
+    kept_once([joint._lines[i] for i in range(len(QUESTIONS))])
+    disagreements = [g.notes.get("disagreements", 0) for g in joint.results.values()]
+    assert len(asides) == sum(disagreements) > 4
+
+
+def test_both_ways_are_completed_by_the_generator_behind_a_place_drawn_evenly(
+    backends: dict[str, HfBackend],
+) -> None:
+    """One wants to write x, the other y; every word is a disagreement."""
+    words, places = 6, [0] * 6
+    first, second = " ".join("x" * words), " ".join("y" * words)
+    method = MentorCollab(patch_size=1, decision_proportion=100)
+    for salt in range(240):
+        told = scripted(backends, method, TRY, (first, second), salt).notes["tried"]
+        by_generator, by_mentor = (text.split() for text in told["texts"])
+        place = [a != b for a, b in zip(by_generator, by_mentor, strict=True)].index(True)
+        places[place] += 1
+        assert by_generator[:place] == by_mentor[:place]
+        assert (by_generator[place], by_mentor[place]) == ("x", "y")
+        assert by_generator[place + 1 :] == by_mentor[place + 1 :] == ["x"] * (words - place - 1)
+    assert sum(places) == 240
+    assert sum((n - 40) ** 2 / 40 for n in places) < 20.5  # 1 in 1,000 by chance
 
 
 def test_exploring_leaves_control_words_and_stop_strings_to_the_reader(

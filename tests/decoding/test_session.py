@@ -129,6 +129,19 @@ def test_a_wiped_row_leaves_nothing_to_its_neighbours(case: tuple[Any, list[int]
     assert close(session.extend([b, c], [ids[10:11], ids[:5]]).logits_NV, expected[[10, 4]])
 
 
+def test_a_row_that_has_read_nothing_takes_a_freed_place(
+    case: tuple[Any, list[int], Tensor],
+) -> None:
+    """It is opened behind the buffers, which grow when it is first read."""
+    model, ids, expected = case
+    session = Session(model)
+    (a,) = session.add()
+    session.extend([a], [ids[:10]])
+    (b,) = session.add()
+    session.free(a)
+    assert close(session.extend([b], [ids[:5]]).logits_NV, expected[[4]])
+
+
 def test_bad_calls_are_refused() -> None:
     model = tiny_model("llama")
     attach(model, "llama")

@@ -22,7 +22,6 @@ from moco.backends.base import ModelSpec, Row, generate
 from moco.backends.hf import HfBackend
 from moco.decoding.joint import JointSession
 from moco.decoding.lines import Voice
-from moco.decoding.session import Reading
 from moco.engine.jobs import JointRow
 from moco.errors import DataError
 from moco.methods.api.collm import CoLlm, Point, State, as_answer, chance, log_odds
@@ -34,22 +33,6 @@ from moco.types import Generation, Query, Request, Sample, Sampling
 
 QUESTIONS = ["The end?", "What is the answer: 1, 2 or 3 and so on?", "And 4 5 6", "12. The"]
 GREEDY = Sampling(max_tokens=24)
-
-
-class Naive(NaiveSession):
-    """Reads every row anew, with real final states."""
-
-    def extend(
-        self, rows: Sequence[int], chunks: Sequence[Sequence[int]], keep: Any = None
-    ) -> Reading:
-        logits = super().extend(rows, chunks, keep).logits_NV
-        assert self.model is not None
-        states = []
-        for row, count in zip(rows, keep or [1] * len(rows), strict=True):
-            with torch.inference_mode():
-                read = self.model.base_model(torch.tensor([self.rows[row]]), use_cache=False)
-            states.append(read.last_hidden_state[0, -count:])
-        return Reading(logits, torch.cat(states))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +60,7 @@ def write(
     seeds: Sequence[int] = (),
     room: int = 64,
 ) -> list[Generation]:
-    own: list[Any] = [Naive(b.folder) if naive else b.session() for b in backends]
+    own: list[Any] = [NaiveSession(b.folder) if naive else b.session() for b in backends]
     voices = [
         Voice(b.spec.name, session, b.renderer(b.spec), {}, b.num_parameters)
         for b, session in zip(backends, own, strict=True)
@@ -170,7 +153,7 @@ def test_a_composed_token_is_of_the_mixture(models: list[HfBackend]) -> None:
     (deferred,) = write(CoLlm(), models, QUESTIONS[:1], 0.0)
     said = []
     for backend in models:
-        session = Naive(backend.folder)
+        session = NaiveSession(backend.folder)
         ids = backend.rendered(backend.spec, QUESTIONS[0], "")
         said.append(session.extend(session.add(), [ids]))
     given = head(0.0)
