@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -68,6 +68,16 @@ class Thinned(TaskVectors):
         return [*super().problems(facts, sampling), *wrong]
 
 
+@dataclass(frozen=True, slots=True)
+class Norms:
+    """What is known of a tensor whose sums of magnitudes are to stay."""
+
+    factors: list[float]
+    """By what each member's kept entries are multiplied."""
+    dropped: bool
+    """Whether the others are dropped already."""
+
+
 class Dropped(Thinned):
     """Task vectors of which entries are dropped at random, and the others rescaled (DARE).
 
@@ -86,23 +96,24 @@ class Dropped(Thinned):
         """Where sums of magnitudes are to be kept."""
         return self.rescale == "norm"
 
-    def survey(self, blocks: Blocks, info: TensorInfo) -> list[float]:
-        """By what each member's kept entries are multiplied."""
+    def survey(self, blocks: Blocks, info: TensorInfo) -> Norms:
+        """By what each member's kept entries are multiplied; those of a single block are dropped
+        at once.
+        """
         from moco.weights import ops
 
         before, after = np.zeros(len(info.members)), np.zeros(len(info.members))
-        start = 0
+        start, single = 0, len(blocks.spans) == 1
         for tensors in blocks:
             here = replace(info, start=start, stop=start + tensors[0].numel())
             for i, tensor in enumerate(tensors):
                 before[i] += ops.magnitude(tensor)
-                kept = self.kept(tensor.clone(), i, here)[0]
+                kept = self.kept(tensor if single else tensor.clone(), i, here)[0]
                 after[i] += ops.magnitude(kept)
             start = here.stop
-        return [
-            float(b / a) if b > 1e-7 and a > 1e-7 else 1.0
-            for b, a in zip(before, after, strict=True)
-        ]
+        small = np.minimum(before, after) <= 1e-7
+        factors = np.where(small, 1.0, before / np.where(small, 1.0, after))
+        return Norms(factors.tolist(), single)
 
     def kept(self, vector: Tensor, member: int, info: TensorInfo) -> tuple[Tensor, float | Tensor]:
         """(the block with entries dropped, the probability with which they, or each, stayed)."""
@@ -115,7 +126,8 @@ class Dropped(Thinned):
 
     def thin(self, vector: Tensor, member: int, info: TensorInfo, facts: Any) -> Tensor:
         """Its entries that were not dropped, rescaled."""
-        vector, chance = self.kept(vector, member, info)
         if self.rescale == "norm":
-            return vector.mul_(facts[member])
+            kept = vector if facts.dropped else self.kept(vector, member, info)[0]
+            return kept.mul_(facts.factors[member])
+        vector, chance = self.kept(vector, member, info)
         return vector.div_(chance) if self.rescale == "density" else vector

@@ -99,7 +99,10 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """One tensor of all members, block by block, as often as it is asked for."""
+    """One tensor of all members, block by block, as often as it is asked for.
+
+    A single block is read once: `merge` is given it as the survey leaves it.
+    """
 
     spans: Sequence[tuple[int, int]]
     load: Callable[[int, int], _Loaded]

@@ -164,8 +164,8 @@ def _order(sizes: Tensor) -> Tensor:
 
 
 def magnitude(tensor: Tensor) -> float:
-    """Sum of the magnitudes of all entries, in float64."""
-    return float(tensor.abs().sum(dtype=torch.float64))
+    """Sum of the magnitudes of all entries."""
+    return float(tensor.abs().sum())
 
 
 @dataclass(slots=True)

@@ -41,12 +41,11 @@ def on_rows(method: Any, *rows: Sequence[float]) -> list[float]:
         TOY.name, (1, len(rows[0])), "matrix", 0.0, TOY.members[: len(rows)],
         TOY.keys[: len(rows)], stop=len(rows[0]),
     )  # fmt: skip
-    copies = [t.clone() for t in tensors]
     span = [(0, len(rows[0]))]
     facts = None
     if method.surveys:
-        facts = method.survey(engine.Blocks(span, lambda *_: (copies, None)), info)
-    found = method.merge([t.clone() for t in tensors], info, facts)
+        facts = method.survey(engine.Blocks(span, lambda *_: (tensors, None)), info)
+    found = method.merge(tensors, info, facts)
     return [round(float(x), 6) for x in found.reshape(-1)]
 
 
