@@ -226,7 +226,7 @@ class Merge:
         found = [
             source.delta(name, start, stop)
             if isinstance(source, Adapted)
-            else source.weights(name, start, stop) - base
+            else source.weights(name, start, stop).sub_(base)
             for source in self.sources
         ]
         return found, base

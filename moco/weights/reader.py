@@ -47,7 +47,7 @@ class Reader:
         return _read(slot, start, stop, self._descriptor(slot.file))
 
     def weights(self, name: str, start: int, stop: int) -> Tensor:
-        """The same in float32; not to be changed in place."""
+        """The same in float32, a tensor of its own."""
         return self.block(name, start, stop).to(torch.float32)
 
     def _descriptor(self, file: Path) -> int:

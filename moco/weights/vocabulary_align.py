@@ -53,7 +53,7 @@ class Aligned(Reader):
         return self.weights(name, start, stop).to(stored)
 
     def weights(self, name: str, start: int, stop: int) -> Tensor:
-        """The same in float32; not to be changed in place."""
+        """The same in float32, a tensor of its own."""
         slot = self.inner.slots[name]
         if not alignment.is_vocabulary(slot, self.rows):
             return self.inner.weights(name, start, stop)
