@@ -54,6 +54,11 @@ class Taught:
     held: bool = False
     """Whether it is for validation only."""
 
+    @property
+    def length(self) -> int:
+        """Tokens that one pass reads of it."""
+        return len(self.ids)
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -176,7 +181,11 @@ class Deferral(LoraRecipe):
                 loss = mixture_loss(outputs_N, heard.own_N, heard.assistant_N, cost).mean()
                 return (loss, {"loss": loss}) if return_outputs else loss
 
-        settings = self.settings(len(learnt), bool(held), device, scratch)
+        longest = max(row.length for row in (*learnt, *held))
+        settings = {
+            **self.settings(len(learnt), bool(held), device, scratch),
+            **self.passes(self.batch_size, longest, model),
+        }
         del settings["max_length"]
         return Mixing(
             model=model,

@@ -53,13 +53,16 @@ class Dpo(LoraRecipe):
             def _prepare_dataset(self, dataset: Any, *rest: Any, **more: Any) -> Any:
                 return dataset
 
+        model = lora_model.adapted(spec, device, self)
+        longest = max(row.length for row in (*learnt, *held))
         settings = {
             **self.settings(len(learnt), bool(held), device, scratch),
+            **self.passes(self.batch_size, longest, model),
             "beta": self.beta,
             "disable_dropout": True,
         }
         return Rendered(
-            model=lora_model.adapted(spec, device, self),
+            model=model,
             args=dpo.DPOConfig(**settings),
             train_dataset=_dataset(learnt),
             eval_dataset=_dataset(held) if held else None,

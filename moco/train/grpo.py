@@ -79,16 +79,17 @@ class Grpo(LoraRecipe):
 
         batch_size = min(self.batch_size, len(learnt))
         count = -(-len(learnt) // batch_size) * batch_size  # the trainer drops what fills no batch
+        model = lora_model.adapted(spec, device, self)
+        longest = max(row.length for row in learnt) + self.max_tokens
         settings = {
             **replace(self, batch_size=batch_size).settings(count, False, device, scratch),
-            "per_device_train_batch_size": batch_size * self.num_generations,
+            **self.passes(batch_size * self.num_generations, longest, model),
             "num_generations": self.num_generations,
             "temperature": self.temperature,
             "max_completion_length": self.max_tokens,
             "beta": self.beta,
         }
         del settings["max_length"]
-        model = lora_model.adapted(spec, device, self)
         model.generation_config.eos_token_id = sorted(renderer.stop_ids)
         return Rendered(
             model=model,

@@ -21,6 +21,10 @@ from moco.train.base import Ask
 from moco.train.rows import Trainable
 from moco.types import Json
 
+PASS_BYTES = 4 << 30
+"""What the forward pass of a training may hold for the backward pass, in bytes, about."""
+HELD_NUMBERS = 24
+"""Numbers held per token and layer, about, in widths of the model."""
 MOST_STEPS_BETWEEN = 200
 """A validation and a checkpoint come at least so often."""
 RowT = TypeVar("RowT", bound=Trainable)
@@ -122,6 +126,20 @@ class LoraRecipe:
             [row for i, row in enumerate(rows) if i in held],
         )
 
+    def passes(self, rows: int, length: int, model: Any) -> dict[str, Any]:
+        """Settings under which so many rows, of at most so many tokens, make one step: in one pass,
+        or in as many equal ones as keep what a pass holds within `PASS_BYTES`.
+        """
+        config = model.config.get_text_config()
+        token = 4 * HELD_NUMBERS * config.hidden_size * config.num_hidden_layers
+        most = max(PASS_BYTES // (token * max(length, 1)), 1)
+        size = max(n for n in range(1, rows + 1) if rows % n == 0 and n <= most)
+        return {
+            "per_device_train_batch_size": size,
+            "per_device_eval_batch_size": size,
+            "gradient_accumulation_steps": rows // size,
+        }
+
     def settings(self, count: int, held: bool, device: str, scratch: Path) -> dict[str, Any]:
         """The trainer's own settings, which all trainers share."""
         per_epoch = math.ceil(count / self.batch_size)
@@ -129,8 +147,6 @@ class LoraRecipe:
         return {
             **lora_model.base_settings(device, scratch, self.seed),
             "num_train_epochs": self.epochs,
-            "per_device_train_batch_size": self.batch_size,
-            "per_device_eval_batch_size": self.batch_size,
             "learning_rate": self.learning_rate,
             "lr_scheduler_type": "cosine",
             "warmup_steps": round(self.warmup_share * per_epoch * self.epochs),

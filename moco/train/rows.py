@@ -21,6 +21,11 @@ class Trainable(Protocol):
         """Whether it is for validation only."""
         ...
 
+    @property
+    def length(self) -> int:
+        """Tokens that one pass reads of it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -31,6 +36,11 @@ class Row:
     """Where the completion starts; only it, and the token that closes the turn, are learnt."""
     held: bool = False
     """Whether it is for validation only."""
+
+    @property
+    def length(self) -> int:
+        """Tokens that one pass reads of it."""
+        return len(self.ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,11 @@ class Preferred:
     held: bool = False
     """Whether it is for validation only."""
 
+    @property
+    def length(self) -> int:
+        """Tokens that one pass reads of it: both answers, each behind the prompt."""
+        return 2 * (len(self.prompt) + max(len(self.chosen), len(self.rejected)))
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -53,6 +68,11 @@ class Asked:
     """Of its data row, which the reward reads."""
     held: bool = False
     """Whether it is for validation only."""
+
+    @property
+    def length(self) -> int:
+        """Tokens that one pass reads of it, without the answer."""
+        return len(self.prompt)
 
 
 def prompt_of(value: Json) -> Prompt:

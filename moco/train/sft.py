@@ -42,13 +42,16 @@ class Sft(LoraRecipe):
     ) -> Any:
         """TRL's SFTTrainer over rows that are rendered already."""
         sft = lora_model.trl()
+        model = lora_model.adapted(spec, device, self)
+        longest = max(row.length for row in (*learnt, *held))
         settings = {
             **self.settings(len(learnt), bool(held), device, scratch),
+            **self.passes(self.batch_size, longest, model),
             "packing": False,
             "dataset_kwargs": {"skip_prepare_dataset": True},
         }
         return sft.SFTTrainer(
-            model=lora_model.adapted(spec, device, self),
+            model=model,
             args=sft.SFTConfig(**settings),
             data_collator=collate,
             train_dataset=_dataset(learnt),
