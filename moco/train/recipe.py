@@ -25,6 +25,8 @@ PASS_BYTES = 4 << 30
 """What the forward pass of a training may hold for the backward pass, in bytes, about."""
 HELD_NUMBERS = 24
 """Numbers held per token and layer, about, in widths of the model."""
+HELD_LOGITS = 4
+"""Numbers held per token and entry of the vocabulary, about."""
 MOST_STEPS_BETWEEN = 200
 """A validation and a checkpoint come at least so often."""
 RowT = TypeVar("RowT", bound=Trainable)
@@ -131,7 +133,8 @@ class LoraRecipe:
         or in as many equal ones as keep what a pass holds within `PASS_BYTES`.
         """
         config = model.config.get_text_config()
-        token = 4 * HELD_NUMBERS * config.hidden_size * config.num_hidden_layers
+        held = HELD_NUMBERS * config.hidden_size * config.num_hidden_layers
+        token = 4 * (held + HELD_LOGITS * config.vocab_size)
         most = max(PASS_BYTES // (token * max(length, 1)), 1)
         size = max(n for n in range(1, rows + 1) if rows % n == 0 and n <= most)
         return {

@@ -19,10 +19,10 @@ ROWS = [{"prompt": f"What is {i}?", "completion": "the end " * (i % 3 + 1)} for 
 
 
 @pytest.mark.parametrize(
-    ("rows", "length", "size"), [(8, 10, 8), (8, 100_000, 4), (32, 1_000_000, 1), (6, 10**9, 1)]
+    ("rows", "length", "size"), [(8, 10, 8), (8, 100_000, 2), (32, 1_000_000, 1), (6, 10**9, 1)]
 )
 def test_passes_divide_the_step(rows: int, length: int, size: int) -> None:
-    model = tiny_model("llama")  # 32 wide, 2 layers: 6,144 bytes per token
+    model = tiny_model("llama")  # 32 wide, 2 layers, 320 tokens: 11,264 bytes each
     found = Sft().passes(rows, length, model)
     assert found["per_device_train_batch_size"] == size
     assert found["gradient_accumulation_steps"] * size == rows
