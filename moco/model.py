@@ -293,14 +293,15 @@ def _plain(
     parents: Sequence[ModelSpec], weights: Sequence[float]
 ) -> tuple[list[ModelSpec], list[float]]:
     """The same combination of models that are no combinations themselves, each named once."""
-    found: dict[str, tuple[ModelSpec, float]] = {}
+    found: dict[tuple[str, str], tuple[ModelSpec, float]] = {}
     for parent, weight in zip(parents, weights, strict=True):
         if parent.derive in ("merge", "team"):
             raise _fleeting(parent)
         inner = zip(parent.parents, parent.weights, strict=True) if parent.derive else [(parent, 1)]
         for own, share in inner:
-            before = found[own.fingerprint][1] if own.fingerprint in found else 0.0
-            found[own.fingerprint] = (own, before + weight * share)
+            key = (own.fingerprint, "" if own.fingerprint else own.name)  # none before it is pulled
+            before = found[key][1] if key in found else 0.0
+            found[key] = (own, before + weight * share)
     return [spec for spec, _ in found.values()], [w for _, w in found.values()]
 
 
