@@ -236,9 +236,10 @@ def copy(work: Path, repeats: int) -> None:
         a, b = statistics.median(mine) - imported, statistics.median(plain)
         shutil.rmtree(work / "ours", ignore_errors=True)
         limit = " (limit 2.5)" if rule == "linear" else ""
+        size = sum((f / "model.safetensors").stat().st_size for f in [*read, read[0]]) / 1e9
         print(
-            f"{rule:10} {a:.2f} s without {imported:.2f} s of importing; the copy {b:.2f} s:"
-            f" {a / b:.2f}{limit}",
+            f"{rule:10} {a:.2f} s ({size / a:.2f} GB/s) without {imported:.2f} s of importing;"
+            f" the copy {b:.2f} s ({size / b:.2f} GB/s): {a / b:.2f}{limit}",
             flush=True,
         )
 
