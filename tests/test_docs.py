@@ -47,6 +47,19 @@ def test_the_method_of_the_contributors_page_is_one(
     assert cls().needs().min_models == 2
 
 
+def test_the_merge_of_the_contributors_page_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from moco.weights.settings import TensorInfo
+
+    rule = example("## Add a merge", tmp_path, monkeypatch).Shy(step=0.5)
+    info = TensorInfo("t", (2,), "vector", 1.0, ("a", "b"), ("A", "B"), stop=2)
+    found = rule.merge([torch.tensor([4.0, 0.0]), torch.tensor([0.0, 8.0])], info, None)
+    assert found.tolist() == [1.0, 2.0]
+
+
 def test_the_data_set_of_the_contributors_page_reads_its_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
