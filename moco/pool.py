@@ -14,6 +14,7 @@ import numpy as np
 from moco import paths
 from moco.analysis.cost import rule_for
 from moco.analysis.units import EVERY_ITEM, Counting
+from moco.backends.base import Likelihood, Pair
 from moco.engine import keys
 from moco.engine.cache import digest
 from moco.engine.jobs import JointRow
@@ -145,6 +146,23 @@ class Pool(Sequence[Model]):
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """Generations for requests to any members, in input order."""
         return generate(self.context, requests, self._specs)
+
+    def loglikelihood(
+        self,
+        asked: Sequence[tuple[Model, Prompt, str]],
+        *,
+        stage: str = "score",
+        query_ids: Sequence[str] = (),
+    ) -> list[Likelihood]:
+        """Log-probabilities of the tokens of each continuation of a prompt by a model, a member or
+        one derived from members; all in one job, in input order.
+        """
+        ids = list(query_ids) or [""] * len(asked)
+        calls = [
+            keys.pair_call("loglikelihood", Pair(prompt, text, model.spec), query_id, stage)
+            for (model, prompt, text), query_id in zip(asked, ids, strict=True)
+        ]
+        return self.context.run("loglikelihood", calls)
 
     def joint(
         self,

@@ -24,9 +24,9 @@ from moco.decoding.joint import JointSession
 from moco.decoding.lines import Voice
 from moco.engine.jobs import JointRow
 from moco.errors import DataError
-from moco.methods.api.collm import CoLlm, Point, State, as_answer, chance, log_odds
+from moco.methods.api.collm import CoLlm, Point, State, chance, log_odds
 from moco.pool import Dev
-from moco.prompts import plain
+from moco.prompts import as_answer, plain
 from moco.registry import load
 from moco.train.lora_model import LOG_FILE
 from moco.types import Generation, Query, Request, Sample, Sampling

@@ -9,9 +9,9 @@ from methods.searches import ADAPTERS, FULL, best_on_dev, dev, files, pool_of
 
 from moco.access import Access, check
 from moco.errors import DataError
-from moco.methods.api.collm import as_answer
 from moco.methods.searching import composed
 from moco.methods.weight.lorahub import LoraHub
+from moco.prompts import as_answer
 
 SMALL = {"population": 6, "budget": 14}
 

@@ -15,6 +15,7 @@ from moco.errors import DataError
 from moco.methods.base import JointMethod, Level
 from moco.methods.parts import pair_of, unknown_members
 from moco.pool import Dev, Pool
+from moco.prompts import as_answer
 from moco.train.deferral import Deferral, head_of
 from moco.train.rows import rows_of, written
 from moco.types import Json, Prediction, Query, Sampling
@@ -31,9 +32,6 @@ PAIR = Requires(access=NONE, min_models=0, same=frozenset({"tokenizer"}))
 """What the two have to share; further members of the pool do not matter."""
 LEARNER = Requires(access=Access.HIDDEN | Access.TRAIN, min_models=0)
 """What the base has to give."""
-FORMS: Mapping[str, str] = {"math": "\\boxed{{{}}}", "free": "{}"}
-"""How a reference is written as an answer, where not on a line of its own."""
-LINE = "Answer: {}"
 FITTED = 0.7
 """Share of dev that is learnt from where the rest chooses the threshold."""
 COSTS = (1.0, 0.1)
@@ -366,11 +364,6 @@ def _read(alone: Pool, query: Query, ids: Sequence[int]) -> Mapping[str, Json]:
     """What the pool's one member thinks of each token of an answer to the query."""
     room, state = Sampling(max_tokens=len(ids)), {"ids": list(ids)}
     return alone.joint([query], _Reading(), state, sampling=room, stage="read")[0].notes
-
-
-def as_answer(query: Query, reference: str) -> str:
-    """A reference as the task wants answers to be written."""
-    return FORMS.get(query.kind, LINE).format(reference)
 
 
 def mixture(outputs_B: Tensor, own_BV: Tensor, other_BV: Tensor) -> Tensor:

@@ -11,10 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from moco.access import Access, ModelFacts, Problem, Requires
-from moco.backends.base import Pair
-from moco.engine import keys
 from moco.errors import DataError
-from moco.methods.api.collm import as_answer
 from moco.methods.base import Level, Method
 from moco.methods.merging import WEIGHTS
 from moco.methods.searching import (
@@ -30,6 +27,7 @@ from moco.methods.searching import (
     rounded,
 )
 from moco.pool import Dev, Pool
+from moco.prompts import as_answer
 from moco.search.base import Space
 from moco.types import AnswerKind, Json, Prediction, Query, Sampling
 
@@ -139,14 +137,13 @@ class LoraHub(Searching, Method[SearchState]):
         """Each candidate's mean log-probability per token of the references."""
         queries = part.queries
         texts = [as_answer(query, part.references(query)[0]) for query in queries]
-        calls = [
-            keys.pair_call(
-                "loglikelihood", Pair(query.prompt, text, model.spec), query.id, "dev search"
-            )
+        asked = [
+            (model, query.prompt, text)
             for model in (composed(pool, weights) for weights in candidates)
             for query, text in zip(queries, texts, strict=True)
         ]
-        found = pool.context.run("loglikelihood", calls)
+        ids = [query.id for query in queries] * len(candidates)
+        found = pool.loglikelihood(asked, stage="dev search", query_ids=ids)
         each = [own.total / max(len(own.logprobs), 1) for own in found]
         n = len(queries)
         return [mean_of(each[i * n : (i + 1) * n]) for i in range(len(candidates))]
