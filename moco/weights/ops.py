@@ -108,13 +108,13 @@ def trimmed_mean(tensors: Sequence[Tensor], bad: int) -> Tensor:
 
 
 def variance(tensors: Sequence[Tensor]) -> Tensor:
-    """Each entry's variance over the tensors, divided by their number."""
-    share = 1 / len(tensors)
-    mean = weighted_sum(tensors, [share] * len(tensors))
+    """Each entry's variance over the tensors, divided by their number; 0 where they are equal."""
+    count = len(tensors)
+    mean = weighted_sum(tensors, [1.0] * count).div_(count)  # thirds would round equal numbers
     total = torch.zeros_like(mean)
     for tensor in tensors:
-        total.add_((tensor - mean).square_(), alpha=share)
-    return total
+        total.add_((tensor - mean).square_())
+    return total.div_(count)
 
 
 def by_rows(block: Tensor, width: int) -> Tensor:

@@ -233,3 +233,8 @@ def test_slerp_depends_on_the_order_of_its_members(model_dir: Callable[..., Path
 def test_ranks_of_equals_follow_their_places() -> None:
     sizes = torch.tensor([[2.0, 0, 2, 1, 2], [0, 0, 0, 1e-40, 0], [3, float("inf"), 1, 1, 5]])
     assert torch.equal(ops._order(sizes), sizes.argsort(dim=1, stable=True))
+
+
+def test_equal_numbers_do_not_vary() -> None:
+    equal = torch.tensor([0.1, -0.7, 3.0, 1e-3]).to(torch.bfloat16).float()
+    assert ops.variance([equal] * 3).tolist() == [0.0] * 4
