@@ -272,9 +272,14 @@ def derived(parents: Sequence[ModelSpec], weights: Sequence[float], name: str) -
     weights.
     """
     parents, weights = _plain(parents, weights)
-    first = parents[0]
     kind: Literal["compose", "linear"] = "compose" if all(p.adapter for p in parents) else "linear"
     recipe = [kind, [p.fingerprint for p in parents], [round(w, 12) for w in weights]]
+    return replace(_child(parents, recipe, name), weights=tuple(weights), derive=kind)
+
+
+def _child(parents: Sequence[ModelSpec], recipe: Sequence[Any], name: str) -> ModelSpec:
+    """What every model made of others has: the first one's facts, the recipe's fingerprint."""
+    first = parents[0]
     return ModelSpec(
         name=name,
         ref=name,
@@ -283,8 +288,6 @@ def derived(parents: Sequence[ModelSpec], weights: Sequence[float], name: str) -
         facts=first.facts,
         fingerprint=digest(recipe),
         parents=tuple(parents),
-        weights=tuple(weights),
-        derive=kind,
         price=first.price,
     )
 
@@ -325,23 +328,10 @@ def merged(
     for parent in parents:
         if parent.derive:
             raise _fleeting(parent)
-    first = parents[0]
     used = seed if rule.random else 0
     recipe = [
         "merge", type(rule).name(), rule.version, rule.identity([p.name for p in parents]),
         [p.fingerprint for p in parents], over.fingerprint if over else "", used,
     ]  # fmt: skip
-    return ModelSpec(
-        name=name,
-        ref=name,
-        backend=first.backend,
-        dtype=first.dtype,
-        facts=first.facts,
-        fingerprint=digest(recipe),
-        parents=tuple(parents),
-        derive="merge",
-        rule=rule,
-        over=over,
-        seed=used,
-        price=first.price,
-    )
+    made = _child(parents, recipe, name)
+    return replace(made, derive="merge", rule=rule, over=over, seed=used)

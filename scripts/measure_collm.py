@@ -17,14 +17,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pages import shown, stamp
+from pages import scores_of, shown, stamp
 
 from moco import Pool
 from moco.analysis import stats
 from moco.config import RunConfig, parse
 from moco.plan import plan
 from moco.pool import Dev
-from moco.report.report import Report
 from moco.runner import run
 from moco.store import finished
 from moco.types import Json, Sampling
@@ -48,11 +47,6 @@ def config_of(
     }
     config: RunConfig = parse(RunConfig, data)
     return config
-
-
-def scores_of(report: Report) -> list[float | None]:
-    """A run's score per test question, in order."""
-    return [sample["score"] for sample in finished.load(report.path).samples()]
 
 
 def share(notes: Sequence[Mapping[str, Json]]) -> float:

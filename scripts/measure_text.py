@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pages import shown, stamp, write_between
+from pages import scores_of, shown, stamp, write_between
 
 from moco import registry
 from moco.access import Access
@@ -27,7 +27,6 @@ from moco.analysis import stats
 from moco.config import RunConfig, parse
 from moco.report.report import Report
 from moco.runner import run
-from moco.store import finished
 from moco.types import Json
 
 VOTE = "majority_vote"
@@ -72,11 +71,6 @@ def allowed(name: str, report: Report) -> float:
     used = (report.usage, report.usage_comparison)
     fresh = sum(int(own["calls"]) - int(own["cached_calls"]) for own in used)
     return 5 + 0.02 * fresh
-
-
-def scores_of(report: Report) -> list[float | None]:
-    """A run's score per test question, in order."""
-    return [sample["score"] for sample in finished.load(report.path).samples()]
 
 
 def table(options: argparse.Namespace, folder: Path) -> list[str]:

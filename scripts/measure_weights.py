@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pages import shown, stamp, write_between
+from pages import scores_of, shown, stamp, write_between
 
 from moco import registry
 from moco.analysis import stats
@@ -27,7 +27,6 @@ from moco.config import RunConfig, parse
 from moco.errors import RequirementError
 from moco.report.report import Report
 from moco.runner import run
-from moco.store import finished
 from moco.types import Json
 
 
@@ -81,11 +80,6 @@ def measured(method: Mapping[str, Json], setup: Setup, folder: Path, pool: Any) 
     data["roles"] = {role: ref for role, ref in setup.roles.items() if role in needs.roles}
     config: RunConfig = parse(RunConfig, data)
     return run(config, folder)
-
-
-def scores_of(report: Report) -> list[float | None]:
-    """A run's score per test question, in order."""
-    return [sample["score"] for sample in finished.load(report.path).samples()]
 
 
 def table(setup: Setup, names: Sequence[str], folder: Path) -> list[str]:

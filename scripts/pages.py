@@ -6,6 +6,9 @@ import datetime
 import subprocess
 from pathlib import Path
 
+from moco.report.report import Report
+from moco.store import finished
+
 
 def stamp() -> str:
     """The commit and the day that a table was made."""
@@ -26,3 +29,8 @@ def write_between(path: Path, text: str) -> None:
 def shown(value: tuple[float, float, float] | None) -> str:
     """A difference with its interval."""
     return "" if value is None else f"{value[0]:+.3f} [{value[1]:+.3f}, {value[2]:+.3f}]"
+
+
+def scores_of(report: Report) -> list[float | None]:
+    """A run's score per test question, in order."""
+    return [sample["score"] for sample in finished.load(report.path).samples()]
