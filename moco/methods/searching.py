@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypedDict
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from moco.analysis import stats
+from moco.methods.flight import Flight
 from moco.methods.merging import answers_of
 from moco.pool import Dev, Model, Pool
 from moco.search.base import RUNGS, How, Space, halving, maximise
 from moco.search.cma import Cma
-from moco.search.pso import Pso
 from moco.search.random_search import RandomSearch
 from moco.types import Json, Prediction, Query, Request
 
@@ -74,10 +74,8 @@ class Ground:
     """How many questions are searched on at most, a seeded sample; 0 = all."""
 
 
-class Searching(BaseModel):
+class Searching(Flight):
     """Hyperparameters of a search on dev; a part of methods that search weights."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     search: Literal["pso", "cma", "random"] = "pso"
     """Particle swarm (as published), CMA-ES (needs the extra `search`), or random candidates."""
@@ -100,27 +98,9 @@ class Searching(BaseModel):
     finalists: int = Field(default=3, ge=1, le=100)
     """Best candidates of the search that are confirmed."""
     start: Literal["random", "rest", "differences"] = "random"
-    """Velocities at the start: random, none, or towards another particle (this and what follows:
+    """Velocities at the start: random, none, or towards another particle (this, pulls and steps:
     pso).
     """
-    weight_randomness: bool = True
-    """Whether the four pulls are multiplied by random numbers."""
-    inertia: float = Field(default=0.2, ge=0, le=10)
-    """Weight of a particle's own velocity."""
-    cognitive_coeff: float = Field(default=0.3, ge=0, le=10)
-    """Pull of a particle's own best place."""
-    social_coeff: float = Field(default=0.4, ge=0, le=10)
-    """Pull of the best place of all."""
-    repel_coeff: float = Field(default=0.05, ge=0, le=10)
-    """Push away from the worst place of all."""
-    repel_term: bool = True
-    """Whether there is that push."""
-    step_length: float = Field(default=0.5, gt=0, le=10)
-    """Share of its velocity that a particle moves by."""
-    step_length_factor: float = Field(default=0.95, gt=0, le=1)
-    """What the step length is multiplied by after each round."""
-    minimum_step_length: float = Field(default=0.1, gt=0, le=10)
-    """What it does not fall below."""
     patience: int = Field(default=5, ge=1, le=10_000)
     """Rounds without a better candidate after which the search ends."""
     restart_patience: int = Field(default=3, ge=1, le=10_000)
@@ -132,20 +112,7 @@ class Searching(BaseModel):
             return Cma(self.population, self.max_iterations)
         if self.search == "random":
             return RandomSearch(self.population, self.max_iterations)
-        return Pso(
-            max_iterations=self.max_iterations,
-            inertia=self.inertia,
-            cognitive=self.cognitive_coeff,
-            social=self.social_coeff,
-            repel=self.repel_coeff if self.repel_term else 0.0,
-            weight_randomness=self.weight_randomness,
-            step_length=self.step_length,
-            step_length_factor=self.step_length_factor,
-            minimum_step_length=self.minimum_step_length,
-            patience=self.patience,
-            restart_patience=self.restart_patience,
-            start=self.start,
-        )
+        return self.swarm(self.max_iterations, self.patience, self.restart_patience, self.start)
 
     def searched(self, ground: Ground) -> SearchState:
         """The search, and what it comes to."""

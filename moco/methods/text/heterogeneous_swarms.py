@@ -12,6 +12,7 @@ from pydantic import Field
 from moco.access import Access, ModelFacts, Problem, Requires, SameFact
 from moco.methods import graphs
 from moco.methods.base import Level, Method, dev_best
+from moco.methods.flight import Flight
 from moco.methods.graphs import Graph
 from moco.pool import Dev, Model, Pool
 from moco.search.base import Space, maximise
@@ -34,7 +35,7 @@ class State(TypedDict):
     """
 
 
-class HeterogeneousSwarms(Method[State]):
+class HeterogeneousSwarms(Flight, Method[State]):
     """Particle swarm search over matrices that are decoded into acyclic graphs of members; answers
     flow along the edges and the sink's is taken.
 
@@ -58,24 +59,6 @@ class HeterogeneousSwarms(Method[State]):
     """Rounds at most."""
     start: Literal["random", "rest", "differences"] = "random"
     """Velocities at the start: random, none, or towards another particle."""
-    weight_randomness: bool = True
-    """Whether the four pulls are multiplied by random numbers."""
-    inertia: float = Field(default=0.2, ge=0, le=10)
-    """Weight of a particle's own velocity."""
-    cognitive_coeff: float = Field(default=0.3, ge=0, le=10)
-    """Pull of a particle's own best place."""
-    social_coeff: float = Field(default=0.4, ge=0, le=10)
-    """Pull of the best place of all."""
-    repel_coeff: float = Field(default=0.05, ge=0, le=10)
-    """Push away from the worst place of all."""
-    repel_term: bool = True
-    """Whether there is that push."""
-    step_length: float = Field(default=0.5, gt=0, le=10)
-    """Share of its velocity that a particle moves by."""
-    step_length_factor: float = Field(default=0.95, gt=0, le=1)
-    """What the step length is multiplied by after each round."""
-    minimum_step_length: float = Field(default=0.1, gt=0, le=10)
-    """What it does not fall below."""
     patience: int = Field(default=5, ge=1, le=1000)
     """Rounds without a better graph after which the search ends."""
     restart_patience: int = Field(default=3, ge=1, le=1000)
@@ -140,20 +123,7 @@ class HeterogeneousSwarms(Method[State]):
         return graphs.decode(row.reshape(n, n), self.max_parents, self.top_p)
 
     def _swarm(self) -> Pso:
-        return Pso(
-            max_iterations=self.max_iterations,
-            inertia=self.inertia,
-            cognitive=self.cognitive_coeff,
-            social=self.social_coeff,
-            repel=self.repel_coeff if self.repel_term else 0.0,
-            weight_randomness=self.weight_randomness,
-            step_length=self.step_length,
-            step_length_factor=self.step_length_factor,
-            minimum_step_length=self.minimum_step_length,
-            patience=self.patience,
-            restart_patience=self.restart_patience,
-            start=self.start,
-        )
+        return self.swarm(self.max_iterations, self.patience, self.restart_patience, self.start)
 
     def _assigned(
         self, pool: Pool, graph: Graph, dev: Dev, rng: np.random.Generator

@@ -54,7 +54,7 @@ class ModelSwarms(Searching, Method[SearchState]):
     to so many.
     """
     start: Literal["random", "rest", "differences"] = "differences"
-    """Velocities at the start: random, none, or towards another particle (this and what follows:
+    """Velocities at the start: random, none, or towards another particle (this, pulls and steps:
     pso).
     """
 
