@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,24 @@ RULES: dict[str, dict[str, Any]] = {
     "sce": {"parameters": {"select_topk": 0.3}},
     "karcher": {},
 }
+
+PROFILED = """
+import pathlib, resource, sys
+from torch._C._profiler import _ExperimentalConfig
+from torch.profiler import ProfilerActivity, profile
+from moco.cli import main
+everywhere = _ExperimentalConfig(profile_all_threads=True)
+with profile(activities=[ProfilerActivity.CPU], experimental_config=everywhere) as seen:
+    main(sys.argv[1:])
+used = resource.getrusage(resource.RUSAGE_SELF)
+total = used.ru_utime + used.ru_stime
+rows = sorted(seen.key_averages(), key=lambda row: -row.self_cpu_time_total)[:8]
+told = [(row.key, row.self_cpu_time_total / 1e6) for row in rows]
+told.append(("all else (files, memory)", total - sum(seconds for _, seconds in told)))
+lines = [f"    {key:32} {seconds:6.2f} s {seconds / total:4.0%}" for key, seconds in told]
+pathlib.Path(__file__ + ".txt").write_text(chr(10).join(lines) + chr(10))
+"""
+"""A process that runs the command line under torch's profiler."""
 
 
 def environment(folder: Path) -> Path:
@@ -242,6 +260,17 @@ def copy(work: Path, repeats: int) -> None:
             f" the copy {b:.2f} s ({size / b:.2f} GB/s): {a / b:.2f}{limit}",
             flush=True,
         )
+        profile(ours(file, work / "ours"), work)
+
+
+def profile(command: Sequence[str], work: Path) -> None:
+    """Where one merge's time goes: seconds of all threads per operation of torch."""
+    script = work / "profiled.py"
+    script.write_text(PROFILED)
+    out = work / "ours"
+    timed([command[0], str(script), *command[3:]], out)
+    shutil.rmtree(out, ignore_errors=True)
+    print(Path(str(script) + ".txt").read_text(), end="", flush=True)
 
 
 def synthetic(folder: Path, seed: int) -> Path:
@@ -304,22 +333,24 @@ def adapters(root: Path, base: Path) -> list[Path]:
 
 
 def search(work: Path, repeats: int) -> None:
-    """25 compositions in one batch against the base alone."""
+    """25 compositions in one batch against the base alone, and against 25 merges on disk."""
     from moco.pool import Pool
     from moco.types import Request, Sampling
 
     base = sources.resolve("smollm2-135m")
-    members = [{"model": str(base), "adapter": str(f)} for f in adapters(work, base)]
+    loras = adapters(work, base)
+    members = [{"model": str(base), "adapter": str(folder)} for folder in loras]
     prompts = [f"Number {i}: name three things that come in groups of {i}." for i in range(64)]
     sampling = Sampling(max_tokens=32)
-    seconds: dict[str, list[float]] = {"plain": [], "search": []}
-    before = set(paths.cache_dir().rglob("*.safetensors"))
+    spent: dict[str, list[float]] = {"plain": [], "search": [], "disk": []}
+    written = 0
     for round_ in range(repeats):
-        for kind in seconds:
-            os.environ["XDG_CACHE_HOME"] = str(work / f"cache{round_}{kind}")
+        points = torch.rand(25, 3, generator=torch.Generator().manual_seed(round_)).tolist()
+        for kind in ("plain", "search"):
+            cache = work / f"cache{round_}{kind}"
+            os.environ["XDG_CACHE_HOME"] = str(cache)
             with Pool.open([{"model": str(base), "name": "base"}, *members]) as pool:
                 pool.named("base").ask(["Say hello."], sampling=sampling)  # loads it
-                points = torch.rand(25, 3, generator=torch.Generator().manual_seed(round_)).tolist()
                 names = pool.names[1:]
                 mixes = [pool.compose(dict(zip(names, row, strict=True))) for row in points]
                 wide = pool.including(mixes)
@@ -330,16 +361,42 @@ def search(work: Path, repeats: int) -> None:
                 ]
                 start = time.perf_counter()
                 found = wide.generate(asked)
-                spent = time.perf_counter() - start
+                seconds = time.perf_counter() - start
                 tokens = sum(g.usage.generated_tokens for g in found)
-            seconds[kind].append(spent / tokens)
-            print(f"{kind:7} {spent:6.1f} s, {tokens:,} tokens", flush=True)
-    a, b = (statistics.median(seconds[kind]) for kind in ("search", "plain"))
+            spent[kind].append(seconds / tokens)
+            written += len(list(cache.rglob("*.safetensors")))
+            print(f"{kind:7} {seconds:6.1f} s, {tokens:,} tokens", flush=True)
+        spent["disk"].append(merged_and_loaded(work / f"disk{round_}", members, points[0]) / tokens)
     del os.environ["XDG_CACHE_HOME"]
-    written = set(paths.cache_dir().rglob("*.safetensors")) - before
+    plain, ours, disk = (statistics.median(spent[kind]) for kind in ("plain", "search", "disk"))
     print(
-        f"search against plain, per token: {a / b:.2f} (limit 1.3); files written: {len(written)}"
+        f"search against plain, per token: {ours / plain:.2f} (limit 1.3); files written: {written}"
     )
+    print(
+        f"search against 25 merges on disk, each loaded: {ours / (25 * disk):.2f}; against these"
+        f" and the plain generation: {ours / (25 * disk + plain):.2f}"
+    )
+
+
+def merged_and_loaded(
+    out: Path, members: Sequence[Mapping[str, Any]], row: Sequence[float]
+) -> float:
+    """Seconds to write one merge of adapters as a checkpoint and to load it."""
+    from moco.merging.config import parsed
+    from moco.merging.run import MergeOptions, merge
+    from moco.pool import Pool
+    from moco.types import Sampling
+
+    method = {"name": "task_arithmetic", "weights": list(row)}
+    config = parsed({"method": method, "pool": [dict(m) for m in members]})
+    start = time.perf_counter()
+    merge(config, out, MergeOptions(verify=False))
+    with Pool.open([str(out)]) as pool:
+        pool[0].ask(["Say hello."], sampling=Sampling(max_tokens=1))
+    seconds = time.perf_counter() - start
+    print(f"disk    {seconds:6.1f} s for one merge, written and loaded", flush=True)
+    shutil.rmtree(out)
+    return seconds
 
 
 def main() -> None:
