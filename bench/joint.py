@@ -1,6 +1,6 @@
 """What joint decoding costs, as ratios: prompts of 200 tokens, 256 new ones, no early end.
 
-    python bench/joint.py [fusion lora reread nudging speculative buffers]
+    python bench/joint.py [fusion lora reread nudging speculative buffers compiled]
                            [--repeats 5] [--tokens 256]
 
 fusion       three separately loaded models against one (expected: at most 3.3)
@@ -13,6 +13,7 @@ nudging      Gemma nudged by SmolLM2 against Gemma alone, at a threshold where 1
 speculative  the speculative ensemble against plain fusion of the same two models, alone (below 1
              where more than 60% of the drafts are accepted)
 buffers      key-value buffers that grow against such of full length from the start
+compiled     layers that went through torch.compile against those as they are
 
 Medians of interleaved runs. Models: smollm2-135m and gemma3-270m, pulled before, in bfloat16.
 """
@@ -29,7 +30,7 @@ from pathlib import Path
 import torch
 
 from moco import sources
-from moco.backends.base import ModelSpec
+from moco.backends.base import LoadSettings, ModelSpec
 from moco.backends.hf import HfBackend
 from moco.decoding.joint import run_joint
 from moco.engine.jobs import JointRow
@@ -44,10 +45,13 @@ LENGTHS = 16
 WORDS = "List facts about the number {i} and say where it is used in daily life and in science. "
 
 
-def loaded(ref: str, device: str, adapters: Sequence[Path] = ()) -> HfBackend:
+def loaded(
+    ref: str, device: str, adapters: Sequence[Path] = (), compile: bool = False
+) -> HfBackend:
     """A model whose answers never end by themselves."""
     path = sources.resolve(ref)
-    found = HfBackend(ModelSpec(ref, ref, path=path, dtype="bfloat16"), device)
+    spec = ModelSpec(ref, ref, path=path, dtype="bfloat16")
+    found = HfBackend(spec, device, LoadSettings(compile=compile))
     for spec in (found.spec, *adapted(found.spec, adapters)):
         found.renderer(spec).__dict__["stop_ids"] = frozenset()
     return found
@@ -250,7 +254,22 @@ def buffers(args: argparse.Namespace) -> None:
         compare(f"buffers, batch {batch}", runs, ["growing", "fixed"], args.repeats)
 
 
-PARTS = {f.__name__: f for f in (fusion, lora, reread, nudging, speculative, buffers)}
+def compiled(args: argparse.Namespace) -> None:
+    """Compiled layers against plain ones; compiling, before, is timed apart."""
+    one = [loaded("smollm2-135m", args.device)]
+    start = time.perf_counter()
+    other = [loaded("smollm2-135m", args.device, compile=True)]
+    write(other, 1, 8)
+    print(f"compiled: loaded and compiled in {time.perf_counter() - start:.1f} s", flush=True)
+    for batch in args.batches:
+        write(other, batch, 8)
+        runs: list[Callable[[], float]] = [
+            lambda own=own, batch=batch: write(own, batch, args.tokens)[0] for own in (one, other)
+        ]
+        compare(f"compiled, batch {batch}", runs, ["plain", "compiled"], args.repeats)
+
+
+PARTS = {f.__name__: f for f in (fusion, lora, reread, nudging, speculative, buffers, compiled)}
 
 
 def main() -> None:

@@ -158,6 +158,10 @@ class EngineConfig(Strict):
     """auto = as stored; float32 for the bundled pool."""
     max_batch_tokens: int = Field(default=65536, ge=256)
     """Token positions that the rows of a running batch may hold together."""
+    compile: bool = False
+    """Local models' layers go through `torch.compile` when they are loaded, which takes half a
+    minute per architecture; measure before you use it (`bench/joint.py compiled`).
+    """
     memory: str | int | None = None
     """Loaded weights above this are unloaded, least recently used first: bytes, or like 8GB."""
     max_calls: int | None = Field(default=None, ge=0)

@@ -18,6 +18,7 @@ from moco import manifest, members, paths
 from moco.analysis import cost, routes, stats, units
 from moco.analysis.emergence import emergence
 from moco.analysis.oracle import oracle
+from moco.backends.base import LoadSettings
 from moco.config import EngineConfig, RunConfig, memory_bytes
 from moco.engine.cache import Cache
 from moco.engine.engine import Engine, Progress
@@ -80,7 +81,8 @@ def make_engine(config: EngineConfig, progress: Progress | None = None) -> Engin
     devices, notes = members.devices(config)
     for note in notes:
         LOG.warning(note)
-    settings = WorkerSettings(devices, config.max_batch_tokens, memory_bytes(config.memory))
+    load = LoadSettings(config.max_batch_tokens, config.compile)
+    settings = WorkerSettings(devices, load, memory_bytes(config.memory))
     if config.executor == "process":
         from moco.engine.process import ProcessExecutor as Executor
     else:

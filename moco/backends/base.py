@@ -23,6 +23,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadSettings:
+    """How a back end runs what it loads."""
+
+    max_batch_tokens: int = 65536
+    """Token positions that the rows of a running batch may hold together."""
+    compile: bool = False
+    """Whether a local model's layers are compiled."""
+
+
+AS_USUAL = LoadSettings()
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """Everything that makes a model what it is: picklable, loads nothing, has one fingerprint."""
 

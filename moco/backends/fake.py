@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from moco.access import Access, ModelFacts
-from moco.backends.base import Feed, Likelihood, ModelSpec, Pair, Row, Vector
+from moco.backends.base import Feed, Likelihood, LoadSettings, ModelSpec, Pair, Row, Vector
 from moco.errors import InputError
 from moco.types import Generation, Prompt, Usage, messages
 
@@ -34,7 +34,7 @@ def facts_of(spec: ModelSpec) -> ModelFacts:
     return ModelFacts(access=access, architecture="fake", tokenizer="fake", num_parameters=1)
 
 
-def load(spec: ModelSpec, device: str, max_batch_tokens: int) -> FakeBackend:
+def load(spec: ModelSpec, device: str, settings: LoadSettings) -> FakeBackend:
     """A scripted model is ready at once."""
     return FakeBackend(device)
 

@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 import torch
 
-from moco.backends.base import Feed, Likelihood, ModelSpec, Pair, Vector
+from moco.backends.base import AS_USUAL, Feed, Likelihood, LoadSettings, ModelSpec, Pair, Vector
 from moco.backends.hf_generate import Generator
 from moco.backends.hf_load import Kind, base_folder, fill_merged, kind_of, load_model
 from moco.backends.hf_score import Scorer
 from moco.backends.hf_vectors import encode_texts, mean_states, pooling_of, reward_pairs
+from moco.decoding.compiled import compile_layers
 from moco.decoding.session import Session
 from moco.errors import ModelFormatError
 from moco.rendering import Renderer
@@ -26,22 +27,19 @@ MAX_ROWS = {"cpu": 64, "cuda": 256}
 """Rows that a running batch holds at most."""
 
 
-def load(spec: ModelSpec, device: str, max_batch_tokens: int) -> HfBackend:
+def load(spec: ModelSpec, device: str, settings: LoadSettings) -> HfBackend:
     """Load the spec's base; see `HfBackend`."""
-    return HfBackend(spec, device, max_batch_tokens)
+    return HfBackend(spec, device, settings)
 
 
 class HfBackend:
-    """One loaded base; every verb takes specs that share its `base_key`.
-
-    `max_batch_tokens` bounds the token positions that the rows of a running batch hold together.
-    """
+    """One loaded base; every verb takes specs that share its `base_key`."""
 
     def __init__(
         self,
         spec: ModelSpec,
         device: str = "cpu",
-        max_batch_tokens: int = 65536,
+        settings: LoadSettings = AS_USUAL,
         max_rows: int | None = None,
     ) -> None:
         self.device = _device(device)
@@ -50,7 +48,9 @@ class HfBackend:
         self.folder = base_folder(spec)
         self.kind: Kind = kind_of(self.folder)
         self.model: Any = load_model(spec, self.device)
-        self.max_batch_tokens = max_batch_tokens
+        if settings.compile and self.kind == "causal":
+            compile_layers(self.model, str(self.folder))
+        self.max_batch_tokens = settings.max_batch_tokens
         self.max_rows = max_rows or MAX_ROWS.get(torch.device(self.device).type, 64)
         self.num_parameters: int = sum(p.numel() for p in self.model.parameters())
         self._renderers: dict[Path | None, Renderer] = {}

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from moco.access import Access, ModelFacts
-from moco.backends.base import Feed, Likelihood, ModelSpec, Pair, Row, Vector
+from moco.backends.base import Feed, Likelihood, LoadSettings, ModelSpec, Pair, Row, Vector
 from moco.backends.openai_errors import Endpoint, explained, parsed
 from moco.backends.openai_replies import Completion, Embeddings
 from moco.config import Strict, parse
@@ -82,7 +82,7 @@ def identity_of(spec: ModelSpec) -> Json:
     return {"url": url_of(spec), "serves": options.serves, "dimensions": options.dimensions}
 
 
-def load(spec: ModelSpec, device: str, max_batch_tokens: int) -> OpenAIBackend:
+def load(spec: ModelSpec, device: str, settings: LoadSettings) -> OpenAIBackend:
     """Ready to ask the server; nothing is sent yet."""
     try:
         import openai

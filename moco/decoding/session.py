@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from moco.decoding.attention import NAME
+from moco.decoding.compiled import uncompiled
 from moco.decoding.kv import SlotCache
 from moco.decoding.plan import Chunk, Plan
 from moco.errors import ModelFormatError, clip
@@ -229,7 +230,7 @@ class Session:
         counts = torch.tensor([len(chunk.ids) for chunk in plan.chunks])
         coefficients_CR = self.bank.coefficients(mixtures)
         coefficients_TR = coefficients_CR.repeat_interleave(counts.to(coefficients_CR.device), 0)
-        with self.bank.active(coefficients_TR):
+        with self.bank.active(coefficients_TR), uncompiled(self.model):
             return module(**inputs)
 
 

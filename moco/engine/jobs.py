@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from moco.backends.base import ModelSpec
+from moco.backends.base import AS_USUAL, LoadSettings, ModelSpec
 from moco.types import Json, Prompt, Sampling
 
 Kind = Literal["generate", "loglikelihood", "embed", "reward", "joint", "train"]
@@ -123,8 +123,7 @@ class WorkerSettings:
     """How a worker loads and batches."""
 
     devices: tuple[str, ...] = ("cpu",)
-    max_batch_tokens: int = 65536
-    """Token positions that the rows of a running batch may hold together."""
+    load: LoadSettings = AS_USUAL
     memory_bytes: int | None = None
     """Loaded weights above this are unloaded, least recently used first; None = no limit."""
     threads: int = 0

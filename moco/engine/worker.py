@@ -221,7 +221,7 @@ class Worker:
         start = time.monotonic()
         loader = registry.load("backend", spec.backend)
         device = self._device()
-        loaded: Backend = loader(spec, device, self.settings.max_batch_tokens)
+        loaded: Backend = loader(spec, device, self.settings.load)
         self._loaded[key] = loaded
         self._bytes[key], self._places[key] = size, device
         self._emit(Event("loaded", value=(spec.ref, time.monotonic() - start)))

@@ -35,7 +35,7 @@ MEANING = (
 differ.
 """
 SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
-UNUSED = ("executor", "max_batch_tokens", "max_calls")
+UNUSED = ("executor", "max_batch_tokens", "compile", "max_calls")
 """Settings of the engine that a merge has no use for."""
 
 
