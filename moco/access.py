@@ -222,6 +222,7 @@ def _check_roles(
     needs: Requires, roles: Mapping[str, ModelFacts | None], members: Sequence[ModelFacts]
 ) -> list[Problem]:
     problems = []
+    brought = bool(members) and all(own.adapter for own in members)
     for name, known in roles.items():
         if name not in needs.roles:
             problems.append(
@@ -235,6 +236,18 @@ def _check_roles(
             problems.append(Problem(f"roles.{name}", "unknown until pulled", note=True))
         elif missing := needs.roles[name].access & ~known.access:
             problems.append(Problem(f"roles.{name}", f"does not give {missing.words}"))
+        elif (
+            brought
+            and needs.roles[name].adapters_bring
+            and any(own.base != known.base for own in members)
+        ):
+            problems.append(
+                Problem(
+                    f"roles.{name}",
+                    "is not the base that the adapters were made for",
+                    "leave it out: adapters bring their base",
+                )
+            )
         else:
             problems += [
                 Problem(
@@ -245,7 +258,6 @@ def _check_roles(
                 for fact in sorted(needs.roles[name].same)
                 if any(getattr(own, fact) != getattr(known, fact) for own in members)
             ]
-    brought = bool(members) and all(own.adapter for own in members)
     for name, need in needs.roles.items():
         if brought and need.adapters_bring:
             continue

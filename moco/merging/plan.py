@@ -132,7 +132,6 @@ def _planned(
     notes = [*pins, *given.notes, *(alignments.notes if alignments else ())]
     problems += [
         *_unfit(given, method, found, parts),
-        *_other_base(parts, named),
         *_mismatches([*taking, *([] if donor in taking else [donor])], aligned),
         *_layers(given, taking),
         *_template_faults(given),
@@ -219,16 +218,6 @@ def _mismatches(models: Sequence[ModelSpec], aligned: bool) -> list[Problem]:
             fix = "line them up by token with tokenizer: first, base or union"
             problems.append(Problem(f"pool.{other.name}", what, fix))
     return problems
-
-
-def _other_base(parts: Sequence[ModelSpec], base: ModelSpec | None) -> list[Problem]:
-    """Adapters merge over their own base, so another one must not be named."""
-    known = [own.facts for own in (*parts, base) if own is not None and own.facts is not None]
-    apart = len({facts.base for facts in known}) > 1
-    if base is None or not apart or any(own.adapter is None for own in parts):
-        return []
-    what = f"'{base.name}' is not the base that the adapters were made for"
-    return [Problem("roles.base", what, "leave it out: adapters bring their base")]
 
 
 def _architecture(first: ModelSpec, other: ModelSpec, aligned: bool) -> str:

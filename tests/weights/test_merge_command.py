@@ -179,9 +179,10 @@ def test_adapters_merge_over_their_own_base_only(
             for f in adapter_dirs[:2]]  # fmt: skip
     data = {"method": "task_arithmetic", "pool": pool}
     for base, code in ((model_dir("llama"), 0), (model_dir("llama", 5), 2)):
-        file = scripted.write_config(tmp_path, {**data, "roles": {"base": str(base)}})
-        found, out, _ = scripted.call(capsys, "check", file)
-        assert found == code and ("not the base that the adapters" in out) == bool(code)
+        for task in ({}, {"task": "mini"}):  # a merge, and a run with one
+            file = scripted.write_config(tmp_path, {**data, **task, "roles": {"base": str(base)}})
+            found, out, _ = scripted.call(capsys, "check", file)
+            assert found == code and ("not the base that the adapters" in out) == bool(code)
 
 
 def test_the_configs_of_the_page_fit(
