@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from moco import compat, config, documents
+from moco import config, documents
+from moco.compat import translation
 from moco.config import RunConfig, StudyConfig
 from moco.errors import ConfigError, clip, nearest
 from moco.merging import mergekit
@@ -23,12 +24,12 @@ def read(path: Path, changes: Sequence[str] = ()) -> RunConfig | StudyConfig:
     twice: list[str] = []
     data = documents.read_file(path, twice)
     where = clip(str(path), 300)
-    if compat.is_peer(data):
-        own = [c for c in changes if compat.owns(c)]
-        translated = compat.translate(config.override(data, own), where)
+    if translation.is_peer(data):
+        own = [c for c in changes if translation.owns(c)]
+        translated = translation.translate(config.override(data, own), where)
         told = tuple(f"{line}; the last counts" for line in twice)
         translated = translated.model_copy(update={"notes": (*translated.notes, *told)})
-        rest = [c for c in changes if not compat.owns(c)]
+        rest = [c for c in changes if not translation.owns(c)]
         if not rest:
             return translated
         data = config.override(translated.model_dump(mode="json"), rest)

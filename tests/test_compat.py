@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import scripted
 
-from moco import compat, compat_keys, inputs, plan
+from moco import inputs, plan
+from moco.compat import tables, translation
 from moco.config import RunConfig, TaskConfig
 from moco.errors import ConfigError, InputError, MocoError, UnknownNameError
 from moco.types import Sampling
@@ -268,7 +269,7 @@ def peer(method: str = "text_majority_vote", models: int = 2, **hyperparameters:
 
 def translated(method: str = "text_majority_vote", **hyperparameters: Any) -> RunConfig:
     models = 1 if method == "single_model" else 2
-    return compat.translate(peer(method, models, **hyperparameters))
+    return translation.translate(peer(method, models, **hyperparameters))
 
 
 def fields(config: RunConfig) -> dict[str, Any]:
@@ -279,7 +280,7 @@ def fields(config: RunConfig) -> dict[str, Any]:
 @pytest.mark.parametrize("method", OWN)
 @pytest.mark.parametrize("bare", [False, True])
 def test_every_method_is_known_with_and_without_its_level(method: str, bare: bool) -> None:
-    name = compat_keys.METHODS[method]
+    name = tables.METHODS[method]
     config = translated(name if bare else method)
     assert fields(config)["name"] == name
     plan.build_method(config.method)
@@ -288,7 +289,7 @@ def test_every_method_is_known_with_and_without_its_level(method: str, bare: boo
 @pytest.mark.parametrize("method", OWN)
 def test_every_key_has_an_effect_or_a_note(method: str) -> None:
     for name in (*GENERIC, *OWN[method]):
-        table = {**compat_keys.GENERIC, **compat_keys.HYPERPARAMETERS[compat_keys.METHODS[method]]}
+        table = {**tables.GENERIC, **tables.PEERS[tables.METHODS[method]].keys}
         key = table[name]
         value = key.choices[-1] if key.type == "choice" else GOOD[key.type]
         value = max(value, key.low) if key.type in ("int", "float") else value
@@ -302,7 +303,7 @@ def test_every_key_has_an_effect_or_a_note(method: str) -> None:
 
 @pytest.mark.parametrize("method", OWN)
 def test_every_key_is_checked_for_type_and_range(method: str) -> None:
-    table = {**compat_keys.GENERIC, **compat_keys.HYPERPARAMETERS[compat_keys.METHODS[method]]}
+    table = {**tables.GENERIC, **tables.PEERS[tables.METHODS[method]].keys}
     for name, key in table.items():
         bad: list[Any] = [
             ["-"] if key.type == "numbers" else [1],
@@ -322,9 +323,9 @@ def test_every_key_is_checked_for_type_and_range(method: str) -> None:
 
 
 def test_the_tables_hold_exactly_the_keys_of_the_form() -> None:
-    assert set(compat_keys.GENERIC) == set(GENERIC)
+    assert set(tables.GENERIC) == set(GENERIC)
     for method, own in OWN.items():
-        table = compat_keys.HYPERPARAMETERS[compat_keys.METHODS[method]]
+        table = tables.PEERS[tables.METHODS[method]].keys
         assert set(table) - set(GENERIC) == set(own)
 
 
@@ -461,11 +462,11 @@ def test_unknown_keys_are_errors_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match=r"temprature: unknown key\. Did you mean 'temperature'"):
         translated(temprature=0.5)
     with pytest.raises(ConfigError, match=r"model_name: unknown key.*'model_names'"):
-        compat.translate({**peer(), "model_name": "x"})
+        translation.translate({**peer(), "model_name": "x"})
     with pytest.raises(ConfigError, match=r"task_type: 'exact_mach'.*'exact_match'"):
-        compat.translate({**peer(), "task_type": "exact_mach"})
+        translation.translate({**peer(), "task_type": "exact_mach"})
     with pytest.raises(UnknownNameError, match="'text_majority_vote'"):
-        compat.translate(peer("text_majority_votes"))
+        translation.translate(peer("text_majority_votes"))
     with pytest.raises(ConfigError, match="must be one of random, dev-based"):
         translated(tie="dev")
     with pytest.raises(ConfigError, match="no model 2, only 0 to 1"):
@@ -507,7 +508,7 @@ def test_searched_weights_have_the_meaning_they_have_there() -> None:
 def test_pairs_are_named_by_their_models() -> None:
     models = [f"zoo://mini/m{i}" for i in range(4)]
     data = peer("weight_expo", 4, mode="pairs", sft_models=models[2:], dpo_models=models[:2])
-    expo = plan.build_method(compat.translate(data).method)
+    expo = plan.build_method(translation.translate(data).method)
     assert (expo.sft_models, expo.dpo_models) == (["m2", "m3"], ["m0", "m1"])
     assert (expo.alpha_mode, expo.guard) == ("fixed", False)
     with pytest.raises(ConfigError, match="'zoo://mini/x' is none of model_names"):
@@ -533,7 +534,7 @@ def test_pairs_are_named_by_their_models() -> None:
 )
 def test_top_level_types(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        compat.translate({**peer(), **change})
+        translation.translate({**peer(), **change})
 
 
 @pytest.mark.parametrize("key", ["method", "task", "model_names"])
@@ -541,23 +542,28 @@ def test_missing_keys(key: str) -> None:
     data = peer()
     del data[key]
     with pytest.raises(ConfigError, match=f"{key}: is missing"):
-        compat.translate(data)
+        translation.translate(data)
 
 
 def test_gpus_that_are_not_here_mean_cpu_with_a_note() -> None:
-    config = compat.translate({**peer(), "gpu_ids": [777]})
+    config = translation.translate({**peer(), "gpu_ids": [777]})
     assert config.engine.devices == ("cuda:777",)
     assert any("GPU 777" in note for note in config.notes)
-    assert compat.translate({**peer(), "gpu_ids": []}).engine.devices == ("cpu",)
+    assert translation.translate({**peer(), "gpu_ids": []}).engine.devices == ("cpu",)
 
 
 def test_members_of_one_last_name_get_names_of_their_own() -> None:
-    assert compat.names_of(["a/base", "b/base", "c/x", "c/x"]) == ["a_base", "b_base", "x", "x"]
+    assert translation.names_of(["a/base", "b/base", "c/x", "c/x"]) == [
+        "a_base",
+        "b_base",
+        "x",
+        "x",
+    ]
 
 
 def test_documented_names_mean_the_same() -> None:
-    assert compat_keys.ALIASES["contrast_strength"] == "lambda_"
-    assert compat_keys.ALIASES["embedding_model"] == "embedding_model_name"
+    assert tables.ALIASES["contrast_strength"] == "lambda_"
+    assert tables.ALIASES["embedding_model"] == "embedding_model_name"
 
 
 def test_a_hub_name_is_told_its_form(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from moco import compat, paths, registry
+from moco import paths, registry
+from moco.compat import translation
 from moco.errors import clip, nearest
 from moco.merging.mergekit_keys import (
     ELSEWHERE,
@@ -69,7 +70,7 @@ class _Translation:
         assert rule is not None
         members, base = self._members(rule, models)
         self.faults.settle()
-        names = compat.names_of([ref for ref, _ in members])
+        names = translation.names_of([ref for ref, _ in members])
         scopes = (models.parameters, self.globals)
         method = {"name": rule.method, **rule.fixed, **self._shared(rule, scopes)}
         own = {name: pair[1] for name, pair in zip(names, members, strict=True)}

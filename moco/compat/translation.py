@@ -14,15 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from moco.compat_keys import (
-    ALIASES,
-    FIXED,
-    GENERIC,
-    HYPERPARAMETERS,
-    METHODS,
-    TASK_TYPES,
-    Key,
-)
+from moco.compat.keys import Key
+from moco.compat.tables import ALIASES, GENERIC, METHODS, PEERS, TASK_TYPES
 from moco.config import RunConfig, parse
 from moco.errors import ConfigError, UnknownNameError, clip, nearest
 from moco.types import Json
@@ -56,7 +49,7 @@ def translate(data: Mapping[str, Any], where: str = "config") -> RunConfig:
     devices = _devices(data.get("gpu_ids"), found)
     fields = _fields(name, values, models, found)
     found.settle(where)
-    method = {"name": name, **FIXED[name], **fields.pop("method", {})}
+    method = {"name": name, **PEERS[name].fixed, **fields.pop("method", {})}
     if name in SAMPLED:  # there samples are drawn like all other answers
         method["temperature"] = fields["sampling"]["temperature"] or 0.7
     if name == "switch_generation":  # there rollouts are counted for all members together
@@ -187,13 +180,13 @@ def _values(method: str, given: Mapping[str, Any], found: _Problems) -> dict[str
     """Checked values of the hyperparameters that this method or every method has, by their first
     name.
     """
-    own = {**GENERIC, **HYPERPARAMETERS[method]}
+    own = {**GENERIC, **PEERS[method].keys}
     values: dict[str, Any] = {}
     for written, value in given.items():
         key = ALIASES.get(written, written)
-        owners = [own] if key in own else [t for t in HYPERPARAMETERS.values() if key in t]
+        owners = [own] if key in own else [p.keys for p in PEERS.values() if key in p.keys]
         if not owners:
-            known = {*own, *ALIASES, *(k for table in HYPERPARAMETERS.values() for k in table)}
+            known = {*own, *ALIASES, *(k for peer in PEERS.values() for k in peer.keys)}
             near = nearest(written, sorted(known))
             found.add(f"hyperparameters.{clip(written, 100)}: unknown key.{near}")
             continue
@@ -288,7 +281,7 @@ def _fields(
 ) -> dict[str, Any]:
     """Our fields, as nested values: those given, else their defaults."""
     fields: dict[str, Any] = {}
-    for name, key in {**GENERIC, **HYPERPARAMETERS[method]}.items():
+    for name, key in {**GENERIC, **PEERS[method].keys}.items():
         value = values.get(name, key.default)
         if name in values and not key.target:
             found.notes.append(f"hyperparameters.{name} has no effect here: {key.why}")
@@ -338,7 +331,7 @@ def _members(name: str, given: Sequence[str], models: Sequence[str], found: _Pro
 def _holds(method: str, key: Key, name: str, values: Mapping[str, Any], found: _Problems) -> bool:
     """Whether the value of the other key with which alone this one has an effect is set."""
     other, wanted = key.when
-    if not other or values.get(other, HYPERPARAMETERS[method][other].default) == wanted:
+    if not other or values.get(other, PEERS[method].keys[other].default) == wanted:
         return True
     if name in values:
         found.notes.append(f"hyperparameters.{name} has no effect: {other} is not {wanted}")
@@ -349,7 +342,7 @@ def _greedy(
     method: str, values: Mapping[str, Any], fields: dict[str, Any], found: _Problems
 ) -> None:
     """Sampling that is switched off is greedy decoding: temperature 0."""
-    if values.get("do_sample") is False and "do_sample" in HYPERPARAMETERS[method]:
+    if values.get("do_sample") is False and "do_sample" in PEERS[method].keys:
         fields["sampling"]["temperature"] = 0.0
         found.notes.append("hyperparameters.do_sample is false: temperature 0, greedy decoding")
 
