@@ -236,6 +236,14 @@ def _check_roles(
             problems.append(Problem(f"roles.{name}", "unknown until pulled", note=True))
         elif missing := needs.roles[name].access & ~known.access:
             problems.append(Problem(f"roles.{name}", f"does not give {missing.words}"))
+        elif needs.roles[name].adapters_bring and known.adapter:
+            problems.append(
+                Problem(
+                    f"roles.{name}",
+                    "is an adapter on a checkpoint; differences are taken to whole checkpoints",
+                    "merge it into its base first (`moco merge`)",
+                )
+            )
         elif (
             brought
             and needs.roles[name].adapters_bring

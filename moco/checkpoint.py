@@ -40,6 +40,8 @@ MAX_HEADER = 100 << 20
 MAX_JSON = 256 << 20
 OUTPUT_NAMES = ("lm_head.weight", "embed_out.weight", "language_model.lm_head.weight")
 """Output projections that a model may share with its input embeddings."""
+EMBEDDINGS = ("embed_tokens", "embed_in", "wte", "word_embeddings", "tok_embeddings")
+"""Parts of the names of input embeddings."""
 SAMPLE = 256
 """Bytes of each tensor's start, middle and end that go into `digest`."""
 
@@ -216,6 +218,8 @@ def tensors(folder: Path) -> dict[str, Slot]:
 
 def tied_name(config: Mapping[str, Any], names: Mapping[str, Slot]) -> str | None:
     """The stored output projection that repeats the input embeddings, if there is one."""
+    if not any(part in name for name in names for part in EMBEDDINGS):
+        return None  # `safetensors.torch.save_model` keeps only the output projection
     inner = config.get("text_config")
     tied = config.get("tie_word_embeddings")
     if tied is None and isinstance(inner, Mapping):

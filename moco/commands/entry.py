@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
@@ -10,6 +14,7 @@ from moco.commands import terminal
 from moco.errors import MocoError, clip
 
 STOPPED = 130
+AGAIN = "the same command again goes on from here"
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
 """The base of all errors about the command line itself; typer has no public name for it."""
 
@@ -23,7 +28,8 @@ def call(app: typer.Typer, arguments: list[str]) -> int:
         sys.excepthook = terminal.fault
     try:
         command = typer.main.get_command(app)  # calling the app would replace our excepthook
-        code = command.main(args=arguments, prog_name="moco", standalone_mode=False)
+        with _terminable():
+            code = command.main(args=arguments, prog_name="moco", standalone_mode=False)
     except KeyboardInterrupt:
         code = STOPPED
     except BrokenPipeError:
@@ -39,8 +45,23 @@ def call(app: typer.Typer, arguments: list[str]) -> int:
         terminal.error(error)
         return 3
     if code == STOPPED:
-        terminal.err("moco: stopped; the same command again goes on from here")
+        again = "nothing was written" if arguments[:1] == ["merge"] else AGAIN
+        terminal.err(f"moco: stopped; {again}")
     return int(code or 0)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """While it holds, SIGTERM stops like Ctrl-C, so that half-written folders are removed."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _usage(error: BaseException) -> str:

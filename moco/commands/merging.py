@@ -53,7 +53,7 @@ def merge(config: Path, out: Path, changes: Sequence[str], given: Given) -> int:
     with Display(quiet=given.quiet) as display:
         report = merge_run.merge(read, out, options, progress=display)
     terminal.sheet(_sheet(report))
-    for warning in report.verification.warnings if report.verification else ():
+    for warning in report.warnings:
         terminal.err(f"moco: warning: {report.path}: {warning}")
     return 0
 

@@ -74,6 +74,8 @@ class MergeReport:
     notes: tuple[str, ...]
     extra: tuple[str, ...] = ()
     """Of an adapter: its ranks and error."""
+    warnings: tuple[str, ...] = ()
+    """What the check found odd, or why there was none although one was asked for."""
     url: str = ""
     """Where it was uploaded to."""
 
@@ -140,8 +142,6 @@ def _check_options(planned: MergePlan, options: MergeOptions) -> None:
         raise InputError("--as adapter: the members are checkpoints; only adapters add up to one")
     if not is_sum(planned.method):
         raise InputError(f"--as adapter: {name} is no weighted sum; use linear or task_arithmetic")
-    if name == "linear" and not getattr(planned.method, "normalize", True):
-        raise InputError("--as adapter: linear with normalize: false scales the base too")
 
 
 def _pushed(report: MergeReport, repo: str, token: str) -> MergeReport:
@@ -174,7 +174,7 @@ class _Run:
 
         with _stage(self.final) as work:
             figures, extra = self._written(work)
-            verification = self._verified(work) if self.options.verify else None
+            verification, unchecked = self._verified(work) if self.options.verify else (None, "")
             weights = weights_in_words(self.plan)
             kind = "model" if self.options.kind == "merged" else "adapter"
             told = card(self.plan, Facts(weights, figures, verification, extra, kind), self.final)
@@ -183,8 +183,11 @@ class _Run:
                 self._copy_terms(work)
                 _finish(work, self.final)
         notes = tuple(str(p) for p in self.plan.problems if p.note)
+        warnings = verification.warnings if verification else (unchecked,) if unchecked else ()
         name = self.plan.method.name()
-        return MergeReport(self.final, name, weights, figures, verification, notes, tuple(extra))
+        return MergeReport(
+            self.final, name, weights, figures, verification, notes, tuple(extra), warnings
+        )
 
     def _written(self, work: Path) -> tuple[Figures, list[str]]:
         from moco.weights.assemble import Meter, write_adapter, write_checkpoint
@@ -212,7 +215,8 @@ class _Run:
                     target.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(file, target / file.name)
 
-    def _verified(self, work: Path) -> Verification:
+    def _verified(self, work: Path) -> tuple[Verification | None, str]:
+        """What the check found, or why there was none."""
         from moco.weights import verify
         from moco.weights.assemble import folder_of
 
@@ -222,7 +226,9 @@ class _Run:
             result = verify.Candidate(name, folder_of(self.plan.parts[0]), work)
         parents = [verify.Candidate(m.name, folder_of(m), m.adapter) for m in self.plan.models]
         try:
-            return verify.verify(result, parents, self.device)
+            return verify.verify(result, parents, self.device), ""
+        except verify.UncheckedMergeError as error:
+            return None, str(error)
         except verify.BrokenMergeError as error:
             bad = _free(self.final.with_name(f"{name}.bad"))
             _finish(work, bad)

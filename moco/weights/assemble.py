@@ -197,7 +197,10 @@ def write_adapter(planned: MergePlan, work: Path, rank: int | None, meter: Meter
     adapters = [part.adapter for part in planned.parts if part.adapter is not None]
     made = export.write(work, base, adapters, weights, rank)
     meter.read, meter.written = made.num_read, made.num_bytes
-    copy_texts(adapters[0], work)
+    if planned.donor.adapter is not None:
+        copy_texts(planned.donor.adapter, work)
+    if template := template_of(planned):
+        (work / CHAT).write_text(template, encoding="utf-8")
     return [str(made)]
 
 

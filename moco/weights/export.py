@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -66,6 +67,8 @@ def write(
     """
     slots = checkpoint.unique(base)
     found = [lora.read(adapter) for adapter in adapters]
+    for path in adapters:
+        checkpoint.check_file_finite(path / lora.WEIGHTS)
     for adapter in found:
         lora.check_fits(adapter, slots, checkpoint.digest(slots), base)
     tensors: dict[str, Tensor] = {}
@@ -81,7 +84,10 @@ def write(
         ranks[name] = len(cut.a)
         tensors[f"{lora.PREFIX}{name}.lora_A.weight"] = cut.a.float().contiguous()
         tensors[f"{lora.PREFIX}{name}.lora_B.weight"] = cut.b.float().contiguous()
-    save_file(tensors, folder / lora.WEIGHTS, metadata={"format": "pt"})
+    try:
+        save_file(tensors, folder / lora.WEIGHTS, metadata={"format": "pt"})
+    except SafetensorError as failure:  # a full disk, for example
+        raise OSError(str(failure)) from failure
     _write_settings(folder, base, found[0], ranks)
     error = math.sqrt(squares[0] / squares[1]) if squares[1] else 0.0
     read = sum(adapter.num_bytes for adapter in found)

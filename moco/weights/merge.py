@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from moco.checkpoint import Slot
-from moco.errors import ConfigError, ModelFormatError
+from moco.errors import ConfigError, ModelFormatError, clip
 from moco.weights import ops
 from moco.weights.reader import Adapted, Reader, Source, check_aligned, close_all
 from moco.weights.settings import TensorInfo, depths, kind_of
@@ -179,7 +179,7 @@ class Merge:
 
     def _merges(self, name: str) -> bool:
         """Whether a tensor is merged; else it is the base's."""
-        if not self.like.slots[name].is_float:
+        if not self.like.slots[name].is_float or not self.like.slots[name].num_items:
             return False
         if all(isinstance(source, Adapted) for source in self.sources):
             return any(isinstance(s, Adapted) and s.touches(name) for s in self.sources)
@@ -188,7 +188,7 @@ class Merge:
     def _spans(self, name: str) -> list[tuple[int, int]]:
         """A tensor's blocks, of whole rows where a row fits."""
         shape, size = self.like.slots[name].shape, self.like.slots[name].num_items
-        if self.recipe.rule.whole and kind_of(name, shape) == "matrix":
+        if not size or (self.recipe.rule.whole and kind_of(name, shape) == "matrix"):
             return [(0, size)]
         rows = (math.prod(shape[1:]), shape[-1]) if len(shape) > 1 else (1,)
         row = next((row for row in rows if row <= self._block), 1)
@@ -254,9 +254,21 @@ class Merge:
         for start, stop in spans:
             tensors, base = held or self._load(name, start, stop)
             result = rule.merge(tensors, self._info(name, start, stop), facts).reshape(-1)
+            # a sum costs one pass without a mask; rarely both are needed
+            if not bool(torch.isfinite(result.sum()) or torch.isfinite(result).all()):
+                raise ModelFormatError(self._why_not_finite(name, start, stop))
             if base is not None:
                 result = base.add_(result)
             put(name, start, result)
+
+
+    def _why_not_finite(self, name: str, start: int, stop: int) -> str:
+        """Whose numbers are to blame."""
+        blocks = self._load(name, start, stop)[0]
+        parts = zip(self.recipe.parts, blocks, strict=True)
+        bad = [part.name for part, block in parts if not torch.isfinite(block).all()]
+        whose = f"; so do those of {', '.join(bad)}" if bad else ""
+        return f"merging gives numbers in '{clip(name)}' that are not finite{whose}"
 
 
 def _shape_of(shape: tuple[int, ...], count: int) -> tuple[int, ...]:
@@ -266,8 +278,10 @@ def _shape_of(shape: tuple[int, ...], count: int) -> tuple[int, ...]:
 
 
 def _sizes(recipe: Recipe, slots: Mapping[str, Slot], max_memory: int | None) -> tuple[int, int]:
-    """(threads, numbers per block) that stay within the memory allowed."""
-    workers, block = len(os.sched_getaffinity(0)), BLOCK
+    """(threads, numbers per block) that stay within the memory allowed; no row is ever cut."""
+    floats = [slot.shape for slot in slots.values() if slot.is_float and len(slot.shape) > 1]
+    widest = max((shape[-1] for shape in floats), default=1)
+    workers, block = len(os.sched_getaffinity(0)), max(BLOCK, widest)
     if max_memory is None:
         return workers, block
     each = 4 * (len(recipe.parts) + TEMPORARIES)
@@ -281,10 +295,14 @@ def _sizes(recipe: Recipe, slots: Mapping[str, Slot], max_memory: int | None) ->
                 f" its copies, {max_memory:,} are allowed; allow more memory"
             )
         return workers, block
-    block = min(block, max_memory // (each * workers))
-    if block < 1024:
-        raise ConfigError(f"{max_memory:,} bytes are too few to merge in; allow some megabytes")
-    return workers, block
+    least = max(widest, 1024)
+    workers = min(workers, max_memory // (each * least))
+    if not workers:
+        raise ConfigError(
+            f"{max_memory:,} bytes are too few to merge in: the widest rows take"
+            f" {each * least:,} with their copies; allow some megabytes"
+        )
+    return workers, min(block, max_memory // (each * workers))
 
 
 @contextlib.contextmanager

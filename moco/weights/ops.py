@@ -11,6 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from moco.checkpoint import Slot
+from moco.errors import ModelFormatError, clip
+
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -31,6 +34,8 @@ LOW_BITS = 16
 """Bits of a float32 that the second histogram of `largest` tells apart."""
 NONE = 0x7F800000
 """The bits of infinity: no entry is larger."""
+MOST = 1 << 16
+"""Columns that `gram_of_rows` copies at a time."""
 
 
 def weighted_sum(tensors: Iterable[Tensor], weights: Sequence[float]) -> Tensor:
@@ -276,16 +281,36 @@ def gram(blocks: Iterable[Sequence[Tensor]]) -> np.ndarray:
     """Inner products ⟨tᵢ, tⱼ⟩ of tensors that come block by block, float64 [tensors, tensors]."""
     total: np.ndarray | float = 0.0
     for tensors in blocks:
-        flat = torch.stack([tensor.reshape(-1) for tensor in tensors]).to(torch.float64)
-        total = total + (flat @ flat.T).cpu().numpy()
+        total = total + gram_of_rows([tensor.reshape(1, -1) for tensor in tensors])[0]
     return np.asarray(total)
+
+
+def gram_of_rows(tensors: Sequence[Tensor]) -> np.ndarray:
+    """The same of each row of matrices, float64 [rows, tensors, tensors]."""
+    count, (height, width) = len(tensors), tensors[0].shape
+    total = torch.zeros(height, count, count, dtype=torch.float64, device=tensors[0].device)
+    step = max(min(width // count, MOST), 1)  # copies take no more than three blocks in float32
+    for start in range(0, width, step):
+        part = torch.stack([tensor[:, start : start + step] for tensor in tensors], dim=1)
+        part = part.to(torch.float64)
+        total.baddbmm_(part, part.transpose(1, 2))
+    found: np.ndarray = total.cpu().numpy()
+    return found
+
+
+def dtype_of(slot: Slot) -> torch.dtype:
+    """The type of a stored tensor; `ModelFormatError` for one that cannot be computed with."""
+    if slot.dtype not in DTYPES:
+        raise ModelFormatError(
+            f"{slot.file}: tensor '{clip(slot.name)}' has type {slot.dtype}, which cannot be"
+            " computed with"
+        )
+    return DTYPES[slot.dtype]
 
 
 def cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Rounds to nearest, once; `OverflowError` where a finite number would become infinite."""
     result = tensor.to(dtype)
-    if dtype == torch.float16 and not bool(
-        torch.isfinite(result).all() == torch.isfinite(tensor).all()
-    ):
+    if dtype == torch.float16 and bool((result.isinf() & tensor.isfinite()).any()):
         raise OverflowError("a value is too large for float16")
     return result

@@ -118,12 +118,7 @@ class Source(Protocol):
 
 
 def _read(slot: Slot, start: int, stop: int, descriptor: int) -> Tensor:
-    dtype = ops.DTYPES.get(slot.dtype)
-    if dtype is None:
-        raise ModelFormatError(
-            f"{slot.file}: tensor '{clip(slot.name)}' has type {slot.dtype}, which cannot be "
-            "computed with"
-        )
+    dtype = ops.dtype_of(slot)
     buffer = torch.empty(max(stop - start, 0), dtype=dtype)
     view = ops.as_bytes(buffer) if len(buffer) else memoryview(b"")
     at = slot.start + start * dtype.itemsize

@@ -7,15 +7,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from moco import checkpoint
 from moco.engine.cache import digest
 
-Gradient = float | list[float]
+Numbers = Annotated[list[float], Field(min_length=1)]
+Gradient = float | Numbers
 """A number, or numbers spread evenly over the layers and interpolated between."""
 
 
@@ -26,16 +27,15 @@ class Filtered(BaseModel):
 
     value: Gradient
     filter: str = "*"
-    """Part of a tensor's name; `*` = every tensor."""
+    """Part of a tensor's name, which is seen with a dot before it; `*` = every tensor."""
 
 
-Setting = float | list[float] | list[Filtered]
+Setting = float | Numbers | Annotated[list[Filtered], Field(min_length=1)]
 """A number; numbers over the layers, first to last; or the first of several whose filter fits."""
 PerMember = Setting | dict[str, Setting]
 """One setting for all members, or by member."""
 
 TensorKind = Literal["embedding", "output", "matrix", "vector"]
-EMBEDDINGS = ("embed_tokens", "embed_in", "wte", "word_embeddings", "tok_embeddings")
 LAYER = re.compile(r"\.(\d+)\.")
 
 
@@ -46,7 +46,8 @@ def value_at(setting: Setting, name: str, depth: float, default: float) -> float
     if setting and isinstance(setting[0], Filtered):
         for own in setting:
             assert isinstance(own, Filtered)
-            if own.filter == "*" or own.filter in name:
+            # the dot lets `.h.` fit `h.0.attn` as it fits `transformer.h.0.attn`
+            if own.filter == "*" or own.filter in f".{name}":
                 return value_at(own.value, name, depth, default)
         return default
     numbers = [float(x) for x in setting if not isinstance(x, Filtered)]
@@ -112,7 +113,7 @@ def kind_of(name: str, shape: Sequence[int]) -> TensorKind:
     """What a tensor is, by its name and shape."""
     if name in checkpoint.OUTPUT_NAMES:
         return "output"
-    if any(part in name for part in EMBEDDINGS):
+    if any(part in name for part in checkpoint.EMBEDDINGS):
         return "embedding"
     return "matrix" if len(shape) == 2 else "vector"
 

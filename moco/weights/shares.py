@@ -37,6 +37,8 @@ def shares(method: MergeMethod[Any], info: TensorInfo) -> list[float] | None:
         return [1 - t, t]
     if not isinstance(method, WeightedMerge):
         return None
+    if isinstance(method, Linear) and method.normalize:
+        return method.shares(info)
     weights = info.each(method.weights)
     if getattr(method, "normalize", True):
         total = sum(weights)

@@ -7,7 +7,8 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,26 +60,32 @@ class BrokenMergeError(MocoError):
     """A result that is no usable model."""
 
 
+class UncheckedMergeError(MocoError):
+    """A result that this machine cannot load whole."""
+
+
 def verify(result: Candidate, parents: Sequence[Candidate], device: str = "cpu") -> Verification:
     """Loads the result, then its parents one after the other.
 
-    Raises `BrokenMergeError` where the result does not load, lacks tensors, or computes numbers
-    that are not finite; a perplexity far above every parent's is a warning.
+    Raises `BrokenMergeError` where the result does not load, lacks tensors, does not run, or
+    computes numbers that are not finite, and `UncheckedMergeError` where there is no room for it or
+    a package is missing. A perplexity far above every parent's, or a parent that cannot be read,
+    is a warning.
     """
     start = time.perf_counter()
     token, perplexity = _read(result, device)
-    found = {}
+    found, warnings = {}, []
     for parent in parents:
         try:
             found[parent.name] = _read(parent, device)[1]
-        except BrokenMergeError:
+        except (BrokenMergeError, UncheckedMergeError) as error:
             found[parent.name] = math.nan
+            warnings.append(f"its parent {parent.name} {error}")
     if not math.isfinite(perplexity):
         broken = [name for name, value in found.items() if not math.isfinite(value)]
         told = f"; so does its parent {', '.join(broken)}" if broken else ""
         raise BrokenMergeError(f"computes numbers that are not finite{told}")
     worst = max((value for value in found.values() if math.isfinite(value)), default=perplexity)
-    warnings = []
     if perplexity > FAR * worst:
         warnings.append(
             f"its perplexity on a short text is {perplexity:,.0f}, that of its worst parent"
@@ -91,7 +98,7 @@ def _read(own: Candidate, device: str) -> tuple[str, float]:
     """(the first token that a model writes, its perplexity on the text; NaN for a model whose
     numbers are not finite).
     """
-    with quiet_transformers():
+    with _faults(), quiet_transformers():
         model, tokenizer = _loaded(own)
         model = model.to(device).eval()
         longest = min(LONGEST, getattr(model.config, "max_position_embeddings", LONGEST))
@@ -109,6 +116,22 @@ def _read(own: Candidate, device: str) -> tuple[str, float]:
     return token, perplexity
 
 
+@contextmanager
+def _faults() -> Iterator[None]:
+    """Says of every failure whether the model is to blame or the machine."""
+    try:
+        yield
+    except BrokenMergeError:
+        raise
+    except Exception as error:
+        what = clip(f"{type(error).__name__}: {error}", 400)
+        if isinstance(error, ImportError | MemoryError | torch.OutOfMemoryError) or (
+            "allocate memory" in what
+        ):
+            raise UncheckedMergeError(f"could not be checked here: {what}") from error
+        raise BrokenMergeError(f"does not run in transformers: {what}") from error
+
+
 def _perplexity(logits_TV: Tensor, ids_T: Tensor) -> float:
     if not bool(torch.isfinite(logits_TV).all()):
         return math.nan
@@ -121,17 +144,14 @@ def _loaded(own: Candidate) -> tuple[Any, Any]:
     import transformers
 
     common = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        model, told = transformers.AutoModelForCausalLM.from_pretrained(
-            own.folder, dtype="auto", use_safetensors=True, output_loading_info=True, **common
-        )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(own.folder, **common)
-        if own.adapter is not None:
-            import peft
+    model, told = transformers.AutoModelForCausalLM.from_pretrained(
+        own.folder, dtype="auto", use_safetensors=True, output_loading_info=True, **common
+    )
+    tokenizer = transformers.AutoTokenizer.from_pretrained(own.folder, **common)
+    if own.adapter is not None:
+        import peft
 
-            model = peft.PeftModel.from_pretrained(model, own.adapter)
-    except (ValueError, KeyError, OSError, RuntimeError, TypeError) as error:
-        raise BrokenMergeError(f"does not load in transformers: {clip(str(error), 400)}") from error
+        model = peft.PeftModel.from_pretrained(model, own.adapter)
     lacking = sorted(map(str, (*told["missing_keys"], *told["mismatched_keys"])))
     if lacking:
         raise BrokenMergeError(

@@ -43,7 +43,7 @@ def plan_like(folder: Path, dtype: torch.dtype | None = None) -> list[Planned]:
     """The tensors of a checkpoint in name order; `dtype` replaces floating-point types."""
     slots = checkpoint.unique(folder)
     return [
-        Planned(name, slot.shape, dtype if dtype and slot.is_float else ops.DTYPES[slot.dtype])
+        Planned(name, slot.shape, dtype if dtype and slot.is_float else ops.dtype_of(slot))
         for name, slot in sorted(slots.items())
     ]
 

@@ -255,6 +255,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"chat_template": "{% if %}"}, "chat_template: the chat template is faulty"),
     ({"sead": 1}, "Did you mean 'seed'?"),
     ({"roles": {"judge": "zoo://mini/base"}}, "roles.judge"),
+    ({"method": {"name": "slerp", "t": []}}, "method slerp:"),
+    ({"method": "ties", "roles": {"base": "zoo://mini/facts_lora"}}, "is an adapter on a"),
+    (
+        {"method": {"name": "linear", "normalize": False}, "pool": ["zoo://mini/facts_lora"] * 2},
+        "do not add up to 1, which would scale the base",
+    ),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -68,8 +69,29 @@ def test_a_result_that_lacks_tensors_is_broken(pair: list[Path], tmp_path: Path)
     with pytest.raises(verify.BrokenMergeError, match=r"lacks 1 tensors .*model\.norm\.weight"):
         verify.verify(verify.Candidate("less", folder), [])
     (folder / "config.json").write_text("{}")
-    with pytest.raises(MocoError, match="does not load in transformers"):
+    with pytest.raises(MocoError, match="does not run in transformers"):
         verify.verify(verify.Candidate("less", folder), [])
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "kept", "told"),
+    [
+        (torch.OutOfMemoryError("no room"), 0, "out", "could not be checked here: .*no room"),
+        (IndexError("row 303"), 1, "out.bad", "does not run in transformers: .*row 303"),
+    ],
+)
+def test_a_check_that_fails_loses_no_merge(
+    pair: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], error: Exception, code: int, kept: str, told: str,
+) -> None:  # fmt: skip
+    def failing(self: object, *_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(transformers.PreTrainedModel, "to", failing)
+    file = scripted.write_config(tmp_path, config(pair))
+    found, _, err = scripted.call(capsys, "merge", file, "-o", tmp_path / "out", "-q")
+    assert found == code and re.search(told, scripted.message_of(err))
+    assert (tmp_path / kept / WEIGHTS).exists()
 
 
 def test_perplexity_is_that_of_the_text(pair: list[Path]) -> None:

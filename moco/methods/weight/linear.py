@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from moco.access import Requires
+from moco.access import ModelFacts, Problem, Requires
 from moco.methods.merging import WEIGHTS, WeightedMerge
+from moco.types import Sampling
 from moco.weights.settings import TensorInfo
 
 if TYPE_CHECKING:
@@ -30,6 +31,15 @@ class Linear(WeightedMerge[None]):
         if weights is None or not ((self.normalize and abs(total) > 1e-8) or total == 1):
             return None
         return [weight / total for weight in weights]
+
+    def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
+        """Adapters' weights add up to 1: any other sum would scale their base too."""
+        found = super().problems(facts, sampling)
+        adapters = all(own is not None and own.adapter for own in facts.values())
+        if adapters and not self.normalize and self.as_sum(list(facts)) is None:
+            what = "is false and the weights do not add up to 1, which would scale the base too"
+            found.append(Problem("method.normalize", what, "use task_arithmetic for adapters"))
+        return found
 
     def merge(self, tensors: Sequence[Tensor], info: TensorInfo, facts: Any) -> Tensor:
         """The weighted sum."""
