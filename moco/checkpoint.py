@@ -42,6 +42,8 @@ OUTPUT_NAMES = ("lm_head.weight", "embed_out.weight", "language_model.lm_head.we
 """Output projections that a model may share with its input embeddings."""
 EMBEDDINGS = ("embed_tokens", "embed_in", "wte", "word_embeddings", "tok_embeddings")
 """Parts of the names of input embeddings."""
+BUFFERS = ("inv_freq", "masked_bias")
+"""Ends of the names of constants that only some versions of transformers store."""
 SAMPLE = 256
 """Bytes of each tensor's start, middle and end that go into `digest`."""
 
@@ -214,6 +216,11 @@ def tensors(folder: Path) -> dict[str, Slot]:
                     "which does not have it"
                 )
     return found
+
+
+def is_learnt(slot: Slot) -> bool:
+    """Whether a tensor holds weights, and no positions or other constants."""
+    return slot.is_float and not slot.name.endswith(BUFFERS)
 
 
 def tied_name(config: Mapping[str, Any], names: Mapping[str, Slot]) -> str | None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from moco.backends.base import ModelSpec
+from moco.checkpoint import is_learnt
 from moco.decoding.session import attach
 from moco.errors import MissingExtraError, ModelFormatError, clip
 from moco.rendering import read_json
@@ -105,12 +106,16 @@ def fill_merged(model: Any, spec: ModelSpec) -> None:
     """
     places: dict[str, Tensor] = model.state_dict()
 
+    merge = Merge(recipe_of(spec), device=str(model.device))
+
     def put(name: str, start: int, block: Tensor) -> None:
         if name not in places:
+            if not is_learnt(merge.like.slots[name]):
+                return  # a constant that this version computes itself
             raise ModelFormatError(f"merging '{spec.ref}': the base has no tensor '{name}'")
         places[name].view(-1)[start : start + block.numel()].copy_(block.reshape(-1))
 
-    Merge(recipe_of(spec), device=str(model.device)).run(put)
+    merge.run(put)
     model.tie_weights()
     _check_finite(model, f"the merge '{spec.ref}'")
 

@@ -5,8 +5,9 @@ of the result's. Files are read, no tensor is.
 from __future__ import annotations
 
 import copy
+import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +24,7 @@ from moco.weights.settings import kind_of
 
 STALE = (
     "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model",
-    "sentencepiece.bpe.model", "added_tokens.json", "special_tokens_map.json",
+    "sentencepiece.bpe.model", "added_tokens.json",
 )  # fmt: skip
 """Files beside `tokenizer.json` that would still tell of the old vocabulary."""
 FEW = 0.5
@@ -120,6 +121,8 @@ def union(first: Words, others: Sequence[Words]) -> Alignment:
     rows = max(first.rows, max(ids.values()) + 1)
     files: dict[str, Json] = {}
     if len(ids) > len(first.ids):
+        if max(ids.values()) >= len(ids):
+            _number(made, ids)
         files = {"tokenizer.json": made, "config.json": _resized(first.folder, rows)}
     found = _aligned(ids, rows, [first, *others])
     added = len(ids) - len(first.ids)
@@ -165,32 +168,45 @@ def _extend(made: Any, ids: dict[str, int], other: Any, folder: Path) -> None:
     if isinstance(vocab, list):
         vocab = {pair[0]: i for i, pair in enumerate(vocab)}
     listed = sorted(vocab, key=lambda token: int(vocab[token]))
-    plain = [t for t in listed if t not in ids and t not in added]
+    # merges need every token that they make in the vocabulary, also one that was added besides
+    apart = () if _merging(made) and _merging(other) else added
+    plain = [t for t in listed if t not in ids and t not in apart]
+    numbers = itertools.count(max(ids.values()) + 1)
+    new = [t for t in added if t not in ids]
     if plain:
-        _extend_model(made, ids, plain, other, folder)
-    for token, entry in added.items():
+        ids.update(zip(plain, numbers, strict=False))
+        _extend_model(made, ids, other, folder)
+    for token in new:
         if token not in ids:
-            ids[token] = max(ids.values()) + 1
-            made.setdefault("added_tokens", []).append({**entry, "id": ids[token]})
+            ids[token] = next(numbers)
+        made.setdefault("added_tokens", []).append({**added[token], "id": ids[token]})
 
 
-def _extend_model(
-    made: Any, ids: dict[str, int], plain: Iterable[str], other: Any, folder: Path
-) -> None:
+def _merging(data: Any) -> bool:
+    """Whether a tokenizer makes its tokens by merges."""
+    return bool(data["model"].get("type") == "BPE")
+
+
+def _extend_model(made: Any, ids: Mapping[str, int], other: Any, folder: Path) -> None:
+    """Makes all tokens ordinary ones, with the merges of another tokenizer."""
     model = made["model"]
-    if model.get("type") != "BPE" or other["model"].get("type") != "BPE":
+    if not (_merging(made) and _merging(other)):
         raise ModelFormatError(
             f"{folder}: a {clip(str(model.get('type')))} tokenizer cannot take ordinary tokens of"
             " another one; align to one model's tokens instead of the union"
         )
-    # a vocabulary must number all tokens, or added ones would be numbered anew
-    model["vocab"].update({t: i for t, i in ids.items() if t not in model["vocab"]})
-    for token in plain:
-        ids[token] = model["vocab"][token] = max(ids.values()) + 1
+    _number(made, ids)
     pairs = [_pair(merge) for merge in model["merges"]]
     known = set(pairs)
     pairs += [p for p in map(_pair, other["model"]["merges"]) if p not in known]
     model["merges"] = [list(pair) for pair in pairs]
+
+
+def _number(made: Any, ids: Mapping[str, int]) -> None:
+    """Lists all tokens in the vocabulary, where others would be numbered anew behind it."""
+    vocab = made["model"]["vocab"]
+    if isinstance(vocab, dict):
+        vocab.update({t: i for t, i in ids.items() if t not in vocab})
 
 
 def _pair(merge: Any) -> tuple[str, str]:
@@ -214,7 +230,14 @@ def why_not_equal(one: Path, two: Path, *, rows_may_differ: bool) -> str:
     names = [str((config.get("architectures") or [""])[0]) for config in configs]
     if names[0] != names[1]:
         return f"it is a {clip(names[1])}, not a {clip(names[0])}"
-    first, second = checkpoint.unique(one), checkpoint.unique(two)
+    first, second = (
+        {
+            name: slot
+            for name, slot in checkpoint.unique(folder).items()
+            if checkpoint.is_learnt(slot)
+        }
+        for folder in (one, two)
+    )
     rows = [num_rows(first, one), num_rows(second, two)] if rows_may_differ else [0, 0]
     for name in sorted({*first, *second}):
         if name not in first or name not in second:

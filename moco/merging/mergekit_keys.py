@@ -115,7 +115,7 @@ def parameter_names() -> tuple[str, ...]:
 
 
 INSIDE = (".layers.", ".h.")
-"""Parts of the names of tensors that lie in a layer."""
+"""Parts of the names of tensors that lie in a layer; `.h.` also fits a name that begins with h."""
 
 
 def is_number(value: Any) -> bool:

@@ -131,14 +131,19 @@ def _opener(planned: MergePlan, meter: Meter) -> Callable[[Path], Reader]:
 
 def _tensors(planned: MergePlan, donor: Path, dtype: torch.dtype | None) -> list[Planned]:
     """The tensors of the result: the donor's, with the rows of the result."""
-    found = writer.plan_like(donor, dtype)
+    like = recipe(planned).folder
+    named = {own.name: own for own in writer.plan_like(donor, dtype)}
+    known = checkpoint.unique(like)
+    found = [
+        named[own.name] if checkpoint.is_learnt(known[own.name]) else own
+        for own in writer.plan_like(like, dtype)
+    ]
     if planned.alignment is None:
         return found
-    slots = checkpoint.unique(donor)
-    rows, count = alignment.num_rows(slots, donor), planned.alignment.rows
+    rows, count = alignment.num_rows(known, like), planned.alignment.rows
     return [
         Planned(own.name, (count, *own.shape[1:]), own.dtype)
-        if alignment.is_vocabulary(slots[own.name], rows)
+        if alignment.is_vocabulary(known[own.name], rows)
         else own
         for own in found
     ]

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor
 
-from moco.checkpoint import Slot
+from moco.checkpoint import Slot, is_learnt
 from moco.errors import ConfigError, ModelFormatError, clip
 from moco.weights import ops
 from moco.weights.reader import Adapted, Reader, Source, check_aligned, close_all
@@ -179,7 +179,7 @@ class Merge:
 
     def _merges(self, name: str) -> bool:
         """Whether a tensor is merged; else it is the base's."""
-        if not self.like.slots[name].is_float or not self.like.slots[name].num_items:
+        if not is_learnt(self.like.slots[name]) or not self.like.slots[name].num_items:
             return False
         if all(isinstance(source, Adapted) for source in self.sources):
             return any(isinstance(s, Adapted) and s.touches(name) for s in self.sources)
@@ -260,7 +260,7 @@ class Merge:
             if base is not None:
                 result = base.add_(result)
             put(name, start, result)
-
+            del tensors, base, result  # before the next block is read
 
     def _why_not_finite(self, name: str, start: int, stop: int) -> str:
         """Whose numbers are to blame."""

@@ -282,6 +282,7 @@ def gram(blocks: Iterable[Sequence[Tensor]]) -> np.ndarray:
     total: np.ndarray | float = 0.0
     for tensors in blocks:
         total = total + gram_of_rows([tensor.reshape(1, -1) for tensor in tensors])[0]
+        del tensors  # before the next block is read
     return np.asarray(total)
 
 

@@ -143,7 +143,9 @@ def check_aligned(readers: Sequence[Reader]) -> None:
     """Raises `ModelFormatError` where checkpoints do not have the same tensors."""
     first = readers[0]
     for other in readers[1:]:
-        for name in sorted(first.slots.keys() | other.slots.keys()):
+        for name, slot in sorted({**first.slots, **other.slots}.items()):
+            if not checkpoint.is_learnt(slot):
+                continue  # only some versions store it; the result has the first one's
             for one, two in ((first, other), (other, first)):
                 if name not in one.slots:
                     raise ModelFormatError(

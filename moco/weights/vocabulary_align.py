@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,41 @@ from moco.merging import alignment
 from moco.merging.alignment import Alignment
 from moco.weights import ops
 from moco.weights.reader import Reader
+
+STEP = 1 << 16
+"""Numbers that a mean reads at a time."""
+
+
+class Means:
+    """The mean of all rows of each table that take part, of every model alike; found once, for all
+    who ask, whichever thread they are in.
+    """
+
+    def __init__(self, found: Alignment, models: Sequence[Reader]) -> None:
+        self._found = found
+        self._models = models
+        self._made: dict[str, Tensor] = {}
+        self._lock = threading.Lock()
+
+    def of(self, name: str) -> Tensor:
+        """One row."""
+        with self._lock:
+            if name not in self._made:
+                means = [self._mean(reader, name) for reader in self._models]
+                self._made[name] = torch.stack(means).mean(0).to(torch.float32)
+            return self._made[name]
+
+    def _mean(self, reader: Reader, name: str) -> Tensor:
+        own = self._found.sources[reader.folder]
+        used = own[own >= 0]
+        width = reader.slots[name].num_items // _rows_of(reader)
+        total = torch.zeros(width, dtype=torch.float64)
+        step = max(STEP // width, 1)
+        for start in range(0, len(used), step):
+            rows = torch.empty(len(used[start : start + step]), width)
+            _gather(reader, name, used[start : start + step], rows)
+            total += rows.sum(0, dtype=torch.float64)
+        return total / max(len(used), 1)
 
 
 class Aligned(Reader):
@@ -32,6 +68,7 @@ class Aligned(Reader):
         *,
         base: Aligned | None = None,
         fill: Sequence[Reader] = (),
+        means: Means,
     ) -> None:
         self.folder = inner.folder
         self.inner = inner
@@ -43,7 +80,7 @@ class Aligned(Reader):
         self._found = found
         self._base = base
         self._fill = fill
-        self._means: dict[str, Tensor] = {}
+        self._means = means
 
     def block(self, name: str, start: int, stop: int) -> Tensor:
         """The elements start to stop of the flattened tensor, in their stored type."""
@@ -84,23 +121,9 @@ class Aligned(Reader):
             total += rows
             count += own >= 0
         if not count.all():
-            total[torch.from_numpy(count == 0)] = self._mean(name)
+            total[torch.from_numpy(count == 0)] = self._means.of(name)
         divisor = torch.from_numpy(np.maximum(count, 1).astype(np.float32))
         result[torch.from_numpy(missing)] = total / divisor[:, None]
-
-    def _mean(self, name: str) -> Tensor:
-        """The mean of all rows that take part, of every model alike."""
-        if name not in self._means:
-            readers = [self.inner, *(r for r in self._fill if r.folder != self.folder)]
-            means = []
-            for reader in readers:
-                own = self._found.sources[reader.folder]
-                used = own[own >= 0]
-                rows = torch.empty(len(used), reader.slots[name].num_items // _rows_of(reader))
-                _gather(reader, name, used, rows)
-                means.append(rows.mean(0))
-            self._means[name] = torch.stack(means).mean(0)
-        return self._means[name]
 
     def close(self) -> None:
         """Closes the files."""
@@ -140,10 +163,11 @@ def readers(
     folders = list(dict.fromkeys(members))
     plain = {folder: new(folder) for folder in dict.fromkeys([*folders, *([base] if base else [])])}
     others = [plain[folder] for folder in folders]
+    means = Means(found, list(plain.values()))
     made: dict[Path, Aligned] = {}
     if base is not None:
-        made[base] = Aligned(plain[base], found, fill=others)
+        made[base] = Aligned(plain[base], found, fill=others, means=means)
     below = made.get(base) if base is not None else None
     for folder in folders:
-        made.setdefault(folder, Aligned(plain[folder], found, base=below, fill=others))
+        made.setdefault(folder, Aligned(plain[folder], found, base=below, fill=others, means=means))
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -21,6 +23,8 @@ from moco.merging import plan as merge_plan
 from moco.merging.alignment import Words
 from moco.merging.run import MergeOptions
 from moco.weights import merge as engine
+from moco.weights import vocabulary_align
+from moco.weights.reader import Reader
 from tests.weights.vocabularies import TABLES, renumbered, row, save, state, with_added, words
 
 QUICK = MergeOptions(verify=False)
@@ -155,6 +159,101 @@ def test_a_union_fills_padding_before_it_adds_rows(tmp_path: Path) -> None:
     assert words(out)["<|tool|>"] == 300 and len(state(out)[TABLES[0]]) == 328
     torch.testing.assert_close(row(out, "<|tool|>"), row(two, "<|tool|>"))
     torch.testing.assert_close(state(out)[TABLES[0]][301:], state(one)[TABLES[0]][301:])
+
+
+def test_a_union_numbers_tokens_without_counting_them_anew() -> None:
+    class Counted(dict[str, int]):
+        asked = 0
+
+        def values(self) -> Any:
+            self.asked += 1
+            return super().values()
+
+    def tokenizer(vocab: dict[str, int], added: Sequence[str]) -> dict[str, Any]:
+        entries = [{"content": token, "id": len(vocab) + i} for i, token in enumerate(added)]
+        return {
+            "model": {"type": "BPE", "vocab": vocab, "merges": []}, "added_tokens": entries
+        }  # fmt: skip
+
+    ids = Counted({"a": 0, "b": 1})
+    more = tokenizer({"b": 0, **{f"t{i}": i + 1 for i in range(40)}}, [f"<{i}>" for i in range(40)])
+    alignment._extend(tokenizer(dict(ids), []), ids, more, Path("one"))
+    assert sorted(ids.values()) == list(range(82)) and ids.asked < 4
+
+
+def changed(folder: Path, change: Callable[[Any], Any], file: str = "tokenizer.json") -> Path:
+    """A folder of which a JSON file is changed."""
+    data = json.loads((folder / file).read_text())
+    change(data)
+    (folder / file).write_text(json.dumps(data))
+    return folder
+
+
+def test_a_union_takes_ordinary_tokens_that_are_added_besides(tmp_path: Path) -> None:
+    def extend(data: Any) -> None:
+        data["model"]["vocab"] |= {"zq": 300, "zx": 301, "hole": 310}
+        data["model"]["merges"] += [["z", "q"], ["z", "x"]]
+        data["added_tokens"].append({**data["added_tokens"][0], "content": "zq", "id": 300})
+
+    one, two = (save(tmp_path / name, tokens=300) for name in ("one", "two"))
+    changed(two, extend)
+    for first, other in ((one, two), (two, with_added(tmp_path / "more", one, ["<|tool|>"]))):
+        union = alignment.union(alignment.words_of(first), [alignment.words_of(other)])
+        data: Any = union.files["tokenizer.json"]
+        made = Tokenizer.from_str(json.dumps(data))
+        numbered = {entry["content"]: entry["id"] for entry in data["added_tokens"]}
+        found = made.get_vocab(with_added_tokens=True)
+        assert {token: found[token] for token in numbered} == numbered  # also behind a hole
+        whole = Tokenizer.from_file(str(two / "tokenizer.json")).encode("a zq zx").tokens
+        assert made.encode("a zq zx").tokens == whole and "zx" in whole
+
+
+def test_a_union_keeps_the_roles_of_special_tokens(tmp_path: Path) -> None:
+    one = save(tmp_path / "one", tokens=300, rows=300)
+    two = with_added(tmp_path / "two", one, ["<|tool|>"])
+    changed(one, lambda data: data.pop("eos_token"), "tokenizer_config.json")
+    roles = {"eos_token": "<|end|>", "pad_token": "<|im_end|>"}
+    (one / "special_tokens_map.json").write_text(json.dumps(roles))
+    out = merged(tmp_path / "out", [one, two], tokenizer="union")
+    told = transformers.AutoTokenizer.from_pretrained(out)
+    assert (told.eos_token, told.pad_token) == ("<|end|>", "<|im_end|>")
+    assert told.convert_tokens_to_ids("<|tool|>") == 300
+
+
+def test_constants_do_not_make_architectures_differ(tmp_path: Path) -> None:
+    one, two = (save(tmp_path / name) for name in ("one", "two"))
+    constants = {
+        "model.position_ids": torch.arange(4),
+        "model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4),
+    }
+    save_file({**state(two), **constants}, two / "model.safetensors", {"format": "pt"})
+    assert not alignment.why_not_equal(one, two, rows_may_differ=False)
+    more = {**state(two), "model.layers.0.self_attn.bias": torch.ones(4)}
+    save_file(more, two / "model.safetensors", {"format": "pt"})
+    assert "self_attn.bias'" in alignment.why_not_equal(one, two, rows_may_differ=False)
+
+
+def test_the_mean_of_all_rows_is_found_once_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Noted(Reader):
+        def weights(self, name: str, start: int, stop: int) -> Tensor:
+            asked.append(stop - start)
+            return super().weights(name, start, stop)
+
+    monkeypatch.setattr(vocabulary_align, "STEP", 256)
+    folders = [save(tmp_path / f"{i}", tokens=300, rows=300, seed=i) for i in (1, 2)]
+    models = [alignment.words_of(folder) for folder in folders]
+    target = Words(tmp_path, {**models[0].ids, "no": 300, "never": 301}, 302)
+    made = vocabulary_align.readers(alignment.align(target, models), folders, None, Noted)
+    jobs = [(made[folder], row * 32) for folder in folders for row in (300, 301)]
+    with ThreadPoolExecutor(4) as threads:
+        rows = list(threads.map(lambda job: job[0].weights(TABLES[0], job[1], job[1] + 32), jobs))
+    mean = torch.stack([state(folder)[TABLES[0]] for folder in folders]).mean((0, 1))
+    torch.testing.assert_close(torch.stack(rows), mean.expand(4, 32))
+    assert sum(asked) == 2 * 300 * 32 and max(asked) <= 256
 
 
 def test_another_models_tokenizer(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_the_command_writes_adapters(
     ("method", "arguments", "words"),
     [
         ("ties", ["--as", "adapter"], "ties is no weighted sum"),
-        ({"name": "linear", "normalize": False}, ["--as", "adapter"], "scales the base too"),
+        ({"name": "linear", "normalize": False}, ["--as", "adapter"], "would scale the base"),
         ("linear", ["--as", "adapter", "--rank", "0"], "rank 1 or more"),
         ("linear", ["--rank", "2"], "belongs to --as adapter"),
     ],

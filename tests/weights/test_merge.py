@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from moco import registry
@@ -208,6 +208,23 @@ def test_little_memory_is_kept_to_or_refused(model_dir: Callable[..., Path]) -> 
     assert difference(gather(recipe), gather(recipe, max_memory=1 << 20)) < 1e-6
     with pytest.raises(ConfigError, match="too few to merge in"):
         gather(recipe, max_memory=1000)
+
+
+@pytest.mark.parametrize(
+    "method", [made("della"), made("model_stock", filter_wise=True)], ids=["della", "model_stock"]
+)
+def test_rows_are_never_cut(tmp_path: Path, method: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: {0, 1})
+    folders = [tmp_path / name for name in "abc"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+        save_file({"layers.0.x.weight": torch.randn(6, 2000)}, folder / "model.safetensors")
+    recipe = rule(method, folders[1:], folders[0])
+    row = 4 * (2 + engine.TEMPORARIES) * 2000
+    assert difference(gather(recipe), gather(recipe, max_memory=row * 3 // 2)) == 0
+    with pytest.raises(ConfigError, match="too few to merge in: the widest rows take 64,000"):
+        gather(recipe, max_memory=row - 1)
 
 
 def test_sums_of_adapters_are_composed_not_merged(

@@ -129,6 +129,14 @@ def test_numbers_over_the_layers() -> None:
     assert [found[name] for name in TENSORS[:3]] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("layers", ["transformer.h", "h", "layers"])
+def test_layers_may_stand_first_in_a_name(layers: str) -> None:
+    names = [f"{layers}.{i}.attn.weight" for i in range(3)] + ["wte.weight", "ln_h.weight"]
+    scale, deep = method(merge("ties", parameters={"lambda": [1, 0.5, 0]})).scale, depths(names)
+    infos = [TensorInfo(n, (4, 4), "matrix", deep[n], ("a",), ("",)) for n in names]
+    assert [info.at(scale) for info in infos] == [1, 0.5, 0, 1, 1]
+
+
 def test_filters_fall_through_to_the_next_scope() -> None:
     data = merge("slerp", parameters={"t": [
         {"filter": "self_attn", "value": [0, 1]}, {"filter": "mlp", "value": 0.2}, {"value": 0.5},

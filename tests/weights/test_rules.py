@@ -6,12 +6,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from moco.access import Access, ModelFacts
 from moco.types import Sampling
@@ -112,6 +114,33 @@ def test_model_stock_by_rows() -> None:
     facts = method.survey(engine.Blocks([(0, 4)], lambda *_: ([one, two], None)), info)
     found = method.merge([one, two], info, facts)
     torch.testing.assert_close(found, torch.tensor([[2.25, 1.5], [0, 0]]))
+
+
+class Largest(TorchDispatchMode):
+    """Notes the size in bytes of the largest tensor that is made."""
+
+    size = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, Tensor):
+            self.size = max(self.size, found.nbytes)
+        return found
+
+
+@pytest.mark.parametrize("shape", [(1, 1 << 16), (64, 1 << 10)])
+def test_inner_products_are_exact_without_large_copies(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    tensors = [torch.randn(shape) for _ in range(12)]
+    info = replace(TOY, shape=shape, members=tuple("abcdefghijkl"))
+    with Largest() as made_here:
+        found = ops.gram([tensors] * 2)
+        made("model_stock", filter_wise=True).merge(tensors, info, None)
+    assert made_here.size <= 2 * tensors[0].nbytes
+    flat = torch.stack(tensors).double().reshape(12, -1)
+    np.testing.assert_allclose(found, 2 * (flat @ flat.T).numpy(), rtol=1e-12, atol=1e-9)
 
 
 def test_sce_by_hand() -> None:

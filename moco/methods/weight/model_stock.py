@@ -52,8 +52,7 @@ class ModelStock(MergeMethod[None]):
         if facts is not None:
             return mean.mul_(facts)
         rows = [ops.by_rows(tensor, info.shape[-1]) for tensor in tensors]
-        stacked = torch.stack(rows, dim=1).to(torch.float64)
-        ratios = ratio((stacked @ stacked.transpose(1, 2)).cpu().numpy())
+        ratios = ratio(ops.gram_of_rows(rows))
         return ops.by_rows(mean, info.shape[-1]).mul_(torch.from_numpy(ratios).to(mean)[:, None])
 
 
