@@ -188,9 +188,12 @@ class Pool(Sequence[Model]):
             "state": digest(state),
         }
         specs = [m.spec for m in self._models]
+        chance = method.draws(state)
         random_key = [self.context.seed, self.context.draw, [s.copy for s in specs]]
         calls = [
-            keys.joint_call(specs, JointRow(q.id, tuple(p), used, b""), identity, random_key, stage)
+            keys.joint_call(
+                specs, JointRow(q.id, tuple(p), used, b""), identity, random_key, stage, chance
+            )
             for q, p in zip(queries, own, strict=True)
         ]
         return self.context.run("joint", calls, extra=(method, state))

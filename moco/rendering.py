@@ -113,6 +113,41 @@ class Renderer:
         """Ids of plain text; control tokens spelled out in it are ordinary characters."""
         return self._encode(text, control=False)
 
+    def inner(self, data: bytes) -> tuple[int, ...]:
+        """Ids of bytes that stand within a text: without the space that some tokenizers set before
+        a text, and with a token for each byte that is no UTF-8 where the vocabulary has one.
+        """
+        text = data.decode("utf-8", "surrogateescape")
+        found: list[int] = []
+        for i, piece in enumerate(re.split("([\udc80-\udcff]+)", text)):
+            if i % 2:
+                for byte in piece.encode("utf-8", "surrogateescape"):
+                    found += self._id_by_byte.get(byte) or self._within("\ufffd")
+            elif piece:
+                found += self._within(piece)
+        return tuple(found)
+
+    def _within(self, text: str) -> tuple[int, ...]:
+        if not self._sets_space:
+            return self.encode(text)
+        lead, ids = self.encode("\n"), self.encode("\n" + text)
+        rest = ids[len(lead) :]
+        fits = ids[: len(lead)] == lead and self.bytes_of(rest) == text.encode()
+        return rest if fits else self.encode(text)
+
+    @cached_property
+    def _sets_space(self) -> bool:
+        """Whether the tokenizer sets a space before a text."""
+        return self.bytes_of(self.encode("a")) != b"a"
+
+    @cached_property
+    def _id_by_byte(self) -> dict[int, tuple[int]]:
+        table: dict[int, tuple[int]] = {}
+        for index, data in enumerate(self.token_bytes):
+            if len(data) == 1:
+                table.setdefault(data[0], (index,))
+        return table
+
     def framed(self, text: str, second: str | None = None, limit: int = 0) -> tuple[int, ...]:
         """Ids of raw text as the tokenizer itself frames a sequence (BOS, or [CLS] and [SEP]).
 

@@ -23,13 +23,12 @@ from moco.decoding.lines import Line, Mark, Own, Voice, boundary, cost, spans
 from moco.decoding.session import Session
 from moco.decoding.text import AnswerText
 from moco.engine.jobs import JointRow
-from moco.errors import Cancelled, InputError
+from moco.errors import Cancelled, InputError, ModelFormatError
 from moco.types import Generation, Json, Sampling, Stop
 
 if TYPE_CHECKING:
     from moco.backends.hf import HfBackend
     from moco.methods.base import JointMethod
-    from moco.rendering import Renderer
 
 Done = Callable[[int, Generation], None]
 T = TypeVar("T")
@@ -37,6 +36,8 @@ ROOM = 64
 """Rows that are written at a time."""
 HEALED = 2
 """Tokens that are tokenised anew with what follows."""
+LONGEST = 4
+"""Bytes of the longest character."""
 
 
 class JointSession:
@@ -170,7 +171,7 @@ class JointSession:
         for i, row in enumerate(rows):
             own = self._lines[row].own[member]
             for j, text in enumerate(texts):
-                ids = list(voice.renderer.encode(text))
+                ids = list(voice.renderer.inner(text.encode()))
                 total = float(sampling.logprobs_of(first[i : i + 1], torch.tensor(ids[:1]))[0])
                 if len(ids) > 1:
                     copy = voice.session.fork(own.row, 1)[0]
@@ -266,8 +267,8 @@ class JointSession:
         line.text.feed(data)
         for m in whole:  # where a character is under way the token's bytes come with the rest
             own = line.own[m]
-            own.ids.append(ids[m])
-            own.covered, own.read_from = len(line.data), len(own.ids)
+            own.gain([ids[m]], [len(data)], len(line.data))
+            own.read_from = len(own.ids)
 
     def say(self, row: int, data: bytes, ids: Mapping[int, int], logprob: float = 0.0) -> None:
         """Append a token that the members agreed on, as bytes: those in `ids` have it in their own
@@ -294,7 +295,18 @@ class JointSession:
             line.data += data
             line.authors.append((-1, len(data)))
             line.text.feed(data)
-            self._full(line)
+            if line.copy_of is None:  # else whoever reads the copy asks `holds` before
+                self._full(line)
+
+    def holds(self, member: int, row: int, data: bytes) -> bool:
+        """Whether the member's context has room for the row's answer, these bytes behind it, and
+        one token more.
+        """
+        line, renderer = self._lines[row], self.voices[member].renderer
+        self._catch_up(line, (member,))
+        own = line.own[member]
+        used = len(own.prompt) + len(own.ids) + len(line.data) - own.covered
+        return not renderer.context or used + len(renderer.inner(data)) < renderer.context
 
     def draft(self, rows: Sequence[int], ids: Sequence[int]) -> None:
         """Guess one more token behind each row's answer and draft, for members of one vocabulary to
@@ -323,8 +335,7 @@ class JointSession:
     def mark(self, row: int) -> Mark:
         """Remember where the row is."""
         line = self._lines[row]
-        ids = tuple((len(own.ids), own.covered) for own in line.own)
-        return Mark(row, len(line.data), line.emitted, len(line.logprobs), tuple(line.authors), ids)
+        return Mark(row, len(line.data), line.emitted, len(line.logprobs), tuple(line.authors))
 
     def rollback(self, mark: Mark) -> None:
         """Take back everything the row has gained since the mark; random numbers are not reused.
@@ -342,12 +353,8 @@ class JointSession:
         line.emitted, line.authors = mark.emitted, list(mark.authors)
         line.text = AnswerText(line.task.sampling.stop)
         line.text.feed(bytes(line.data))
-        for own, voice, (count, covered) in zip(line.own, self.voices, mark.ids, strict=True):
-            if len(own.ids) <= count and own.covered <= covered:
-                continue
-            count, covered = _within(own.ids, count, covered, mark.size, voice.renderer)
-            del own.ids[count:]
-            own.covered, own.read_from = covered, min(own.read_from, count)
+        for own, voice in zip(line.own, self.voices, strict=True):
+            own.keep(mark.size)
             self._cut(own, voice)
 
     def tokens(self, member: int, row: int, start: int) -> list[tuple[int, int]]:
@@ -356,12 +363,12 @@ class JointSession:
         """
         line = self._lines[row]
         self._catch_up(line, (member,))
-        own, place, found = line.own[member], line.own[member].covered, []
-        for token in reversed(own.ids):
-            place -= len(self.token_bytes(member, token))
+        own, found = line.own[member], []
+        for i in reversed(range(len(own.ids))):
+            place = own.ends[i - 1] if i else 0
             if place < start:
                 break
-            found.append((place, token))
+            found.append((place, own.ids[i]))
         return found[::-1]
 
     def fork(self, row: int, count: int) -> list[int]:
@@ -376,7 +383,9 @@ class JointSession:
             own = []
             for voice, mine in zip(self.voices, line.own, strict=True):
                 copy = voice.session.fork(mine.row, 1)[0]
-                own.append(replace(mine, row=copy, ids=list(mine.ids), positions=0, rolled_back=0))
+                new = replace(mine, row=copy, ids=list(mine.ids), ends=list(mine.ends))
+                new.positions = new.rolled_back = 0
+                own.append(new)
             text = AnswerText(line.task.sampling.stop)
             text.feed(bytes(line.data))
             self._lines[index] = Line(
@@ -459,6 +468,8 @@ class JointSession:
             counts = [min((keep or {}).get(key, 1), len(new)) for key, _, new in parts]
             rows, chunks = [own.row for _, own, _ in parts], [new for _, _, new in parts]
             reading = sessions[session].extend(rows, chunks, counts)
+            if not bool(torch.isfinite(reading.logits_NV.amax(-1)).all()):
+                raise ModelFormatError(self._not_finite(parts, counts, reading.logits_NV))
             end = 0
             for (key, own, new), count in zip(parts, counts, strict=True):
                 end += count
@@ -468,6 +479,18 @@ class JointSession:
                 own.state = reading.hidden_NW[end - 1] if len(reading.hidden_NW) >= end else None
                 kept[key] = reading.logits_NV[end - count : end]
         return kept
+
+    def _not_finite(
+        self, parts: Sequence[tuple[tuple[int, int], Own, list[int]]], counts: Sequence[int],
+        logits_NV: Tensor,
+    ) -> str:  # fmt: skip
+        places = [key for (key, _, _), n in zip(parts, counts, strict=True) for _ in range(n)]
+        bad = (~torch.isfinite(logits_NV.amax(-1))).nonzero()[:, 0].tolist()
+        names = dict.fromkeys(self.names[places[i][0]] for i in bad)
+        return (
+            f"model '{', '.join(names)}' gave numbers that are not finite; try dtype float32 or"
+            " bfloat16"
+        )
 
     def _reread(self, session: Session, own: Own) -> None:
         """After a rollback the last position is read again, for its logits are gone."""
@@ -481,42 +504,55 @@ class JointSession:
     def _catch_up(self, line: Line, members: Iterable[int]) -> None:
         """Tokenise what others wrote, up to the last complete character."""
         for member in members:
-            own = line.own[member]
-            pending = bytes(line.data[own.covered :])
-            size = boundary(pending)
-            if not size:
+            own, voice = line.own[member], self.voices[member]
+            last = max(len(line.data) - LONGEST, 0)
+            end = last + boundary(line.data[last:])
+            if end <= own.covered:
                 continue
+            tail = line.data[max(own.covered - LONGEST, 0) : own.covered]
+            begun = len(tail) - boundary(tail)
+            if begun and line.data[own.covered] & 0xC0 == 0x80:
+                own.keep(own.covered - begun)  # others ended the character that it had begun
+                self._cut(own, voice)
             if self.heals:
-                self._heal(own, self.voices[member], pending[:size])
+                self._heal(own, voice, line.data, end)
             else:
-                text = pending[:size].decode("utf-8", "replace")
-                own.ids += self.voices[member].renderer.encode(text)
-            own.covered += size
+                ids = voice.renderer.inner(bytes(line.data[own.covered : end]))
+                own.gain(ids, voice.sizes(ids), end)
 
-    def _heal(self, own: Own, voice: Voice, pending: bytes) -> None:
+    def _heal(self, own: Own, voice: Voice, data: bytearray, end: int) -> None:
         """Tokenise what others wrote together with up to `HEALED` tokens before it that others
         wrote as well, where that joins what was cut within a word.
         """
         before = max(own.read_from, len(own.ids) - HEALED)
-        data = voice.renderer.bytes_of(own.ids[before:]) + pending
-        try:
-            ids = list(voice.renderer.encode(data.decode()))
-        except UnicodeDecodeError:  # the tokens before begin inside a character
-            ids = [*own.ids[before:], *voice.renderer.encode(pending.decode("utf-8", "replace"))]
+        while own.read_from < before < len(own.ids) and own.ends[before - 1] == own.ends[before]:
+            before -= 1  # they stand for their bytes only together
+        start = own.ends[before - 1] if before else 0
+        ids = voice.renderer.inner(bytes(data[start:end]))
         same = before
-        while same < len(own.ids) and own.ids[same] == ids[same - before]:
+        while own.ids[same : same + 1] == list(ids[same - before : same - before + 1]) != []:
             same += 1
-        held = len(own.prompt) + same
-        own.ids[same:] = ids[same - before :]
-        if own.read > held:
-            own.rolled_back += voice.session.rollback(own.row, held)
-            own.read, own.heard, own.state = held, None, None
+        while before < same < len(own.ids) and own.ends[same - 1] == own.ends[same]:
+            same -= 1
+        del own.ids[same:], own.ends[same:]
+        self._cut(own, voice)
+        own.gain(ids[same - before :], voice.sizes(ids[same - before :]), end)
 
     def _full(self, line: Line) -> None:
         if line.text.stopped:
             self._end(line, "stop")
-        elif line.emitted >= line.task.sampling.max_tokens:
+        elif line.emitted >= line.task.sampling.max_tokens or not self._fits(line):
             self._end(line, "length")
+
+    def _fits(self, line: Line) -> bool:
+        """Whether every member's context holds its tokens for the answer so far."""
+        for member, (own, voice) in enumerate(zip(line.own, self.voices, strict=True)):
+            room = voice.renderer.context - len(own.prompt)
+            if voice.renderer.context and len(own.ids) + len(line.data) - own.covered > room:
+                self._catch_up(line, (member,))  # as many tokens as bytes is the most there can be
+                if len(own.ids) + len(line.data) - own.covered > room:
+                    return False
+        return True
 
     def _end(self, line: Line, why: Stop) -> None:
         self._tick()
@@ -546,20 +582,6 @@ class JointSession:
             if own.row >= 0:
                 voice.session.free(own.row)
             own.row, own.heard, own.state = -1, None, None
-
-
-def _within(
-    ids: Sequence[int], count: int, covered: int, size: int, renderer: Renderer
-) -> tuple[int, int]:
-    """(number of ids, bytes) of the longest beginning, of `count` ids and `covered` bytes at least,
-    that ends within so many bytes.
-    """
-    for token in ids[count:]:
-        length = len(renderer.bytes_of([token]))
-        if covered + length > size:
-            break
-        count, covered = count + 1, covered + length
-    return count, covered
 
 
 def _known(value: T | None) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,10 @@ class Voice:
     mixture: Mapping[str, float]
     num_parameters: int
 
+    def sizes(self, ids: Sequence[int]) -> list[int]:
+        """Bytes of each token."""
+        return [len(self.renderer.bytes_of([token])) for token in ids]
+
 
 @dataclass(slots=True)
 class Own:
@@ -37,8 +42,8 @@ class Own:
     """Row in the member's session."""
     ids: list[int] = field(default_factory=list)
     """Token ids of the answer so far, in the member's vocabulary."""
-    covered: int = 0
-    """Bytes of the answer that `ids` stand for."""
+    ends: list[int] = field(default_factory=list)
+    """Where in the answer's bytes each of them ends."""
     read_from: int = 0
     """Ids from this place on are the member's tokens for what others wrote."""
     read: int = 0
@@ -49,6 +54,25 @@ class Own:
     """Final hidden state [W] that belongs to `heard`."""
     positions: int = 0
     rolled_back: int = 0
+
+    @property
+    def covered(self) -> int:
+        """Bytes of the answer that `ids` stand for."""
+        return self.ends[-1] if self.ends else 0
+
+    def gain(self, ids: Sequence[int], sizes: Sequence[int], end: int) -> None:
+        """Take on tokens of these sizes for the answer's bytes up to `end`. Where they do not add
+        up, as some tokenizers change what they read, they stand for the bytes all together.
+        """
+        ends = list(itertools.accumulate(sizes, initial=self.covered))[1:]
+        self.ids += ids
+        self.ends += ends if ends[-1:] == [end] else [end] * len(ids)
+
+    def keep(self, size: int) -> None:
+        """Give up the tokens that end beyond so many bytes of the answer."""
+        while self.covered > size:
+            del self.ids[-1], self.ends[-1]
+        self.read_from = min(self.read_from, len(self.ids))
 
 
 @dataclass(slots=True)
@@ -82,8 +106,6 @@ class Mark:
     emitted: int
     logprobs: int
     authors: tuple[tuple[int, int], ...]
-    ids: tuple[tuple[int, int], ...]
-    """Per member: number of own ids, bytes covered."""
 
 
 def boundary(data: bytes | bytearray) -> int:

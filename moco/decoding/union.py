@@ -29,7 +29,7 @@ class Words:
         self._ids: dict[bytes, list[int]] = {}
         self._first: dict[bytes, list[int]] = {}
         for index, data in enumerate(self.renderer.token_bytes):
-            if data:
+            if data and index not in renderer.stop_ids:
                 self._ids.setdefault(data, []).append(index)
 
     def heard(self, logits_BV: Tensor) -> Tensor:
@@ -62,11 +62,11 @@ class Words:
 
     def _begin(self, data: bytes) -> list[int]:
         try:
-            ids = self.renderer.encode(data.decode())
+            data.decode()
         except UnicodeDecodeError:  # a part of a character
             sizes = range(len(data) - 1, 0, -1)
             return next((self._ids[data[:n]] for n in sizes if data[:n] in self._ids), [])
-        return list(ids[:1])
+        return list(self.renderer.inner(data)[:1])
 
 
 @functools.lru_cache(maxsize=8)
@@ -99,7 +99,7 @@ def union(session: JointSession, row: int, logp_V: Mapping[int, Tensor], top_k: 
     for m, own_V in logp_V.items():
         stops = session.stop_ids(m)
         for token in own_V.topk(min(top_k, len(own_V))).indices.tolist():
-            data = session.token_bytes(m, token)
+            data = STOP if token in stops else session.token_bytes(m, token)
             if data or token in stops:
                 pieces.setdefault(data)
     order = sorted(pieces)

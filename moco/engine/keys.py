@@ -160,10 +160,15 @@ def embedding_call(item: Embedding, query_id: str, stage: str) -> Call:
 
 
 def joint_call(
-    specs: Sequence[ModelSpec], row: JointRow, identity: dict[str, Any], random: Json, stage: str
+    specs: Sequence[ModelSpec],
+    row: JointRow,
+    identity: dict[str, Any],
+    random: Json,
+    stage: str,
+    chance: bool = False,
 ) -> Call:
     """A joint generation; `identity` names the method, its version, hyperparameters and state
-    digest.
+    digest. With `chance` the method draws numbers of its own, also at temperature 0.
     """
     ids = [rendered(spec, prompt) for spec, prompt in zip(specs, row.prompts, strict=True)]
     for spec, own in zip(specs, ids, strict=True):
@@ -177,7 +182,7 @@ def joint_call(
             own if own is not None else prompt_json(p)
             for own, p in zip(ids, row.prompts, strict=True)
         ],
-        "sampling": sampling_json(row.sampling, random),
+        "sampling": sampling_json(row.sampling, random) | ({"random": random} if chance else {}),
     }
     key = digest(full)
     shown = {

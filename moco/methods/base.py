@@ -145,6 +145,12 @@ class JointMethod(Method[StateT]):
     def write(self, session: JointSession, state: Json) -> None:
         """Write every row's answer; runs on the worker that holds the models."""
 
+    def draws(self, state: Json) -> bool:
+        """Whether `write` draws numbers of its own, so that answers depend on the run's seed at
+        temperature 0 too.
+        """
+        return False
+
     def seats(self, names: Sequence[str], state: StateT | None) -> tuple[list[str], Json]:
         """Which of these members write, in the session's order, and the state that `write` is
         given; by default all, and the state as it is.

@@ -144,7 +144,7 @@ def read_ids(spec: ModelSpec, prompt: Prompt | None, parts: Sequence[str]) -> tu
         raise RequirementError(f"model '{spec.name}' has no files here, so it cannot be trained")
     renderer = renderer_of(folder, spec.adapter)
     start = () if prompt is None else renderer.ids(prompt)
-    return (*start, *(token for part in parts for token in renderer.encode(part)))
+    return (*start, *(token for part in parts for token in renderer.inner(part.encode())))
 
 
 def anybody(session: JointSession, lines: Sequence[int], count: int) -> list[int]:

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from moco import Pool
 from moco.access import CAUSAL, Access, ModelFacts
-from moco.errors import DataError, PromptTooLongError
+from moco.decoding.joint import JointSession
+from moco.errors import DataError
 from moco.methods.api.mentor_collab import MentorCollab, State, _Tried
 from moco.pool import Dev
 from moco.prompts import plain
@@ -112,12 +113,25 @@ def test_an_answer_does_not_depend_on_its_neighbours_and_follows_the_seed(
     assert one == whole[:1]
 
 
-def test_room_for_the_verdict_is_asked_for_before_anything_is_written() -> None:
-    with opened(max_tokens=900) as pool:
-        calls = pool.context.engine.fresh_calls
-        with pytest.raises(PromptTooLongError, match=r"query 'q0', model 'words'.*patch_size"):
-            MentorCollab(patch_size=64).predict(pool, queries())
-        assert pool.context.engine.fresh_calls == calls
+def test_where_the_question_does_not_fit_the_generators_segment_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with opened() as pool:
+        asked = MentorCollab(decision_proportion=100, patch_size=2).predict(pool, queries())
+        monkeypatch.setattr(JointSession, "holds", lambda *_: False)
+        monkeypatch.setattr(MentorCollab, "version", 1000)
+        alone = MentorCollab(decision_proportion=100, patch_size=2).predict(pool, queries())
+        single = pool[0].ask([q.prompt for q in queries()])
+    assert [p.text for p in alone] == [g.text for g in single] != [p.text for p in asked]
+
+
+def test_another_seed_asks_at_other_words_at_temperature_0_too() -> None:
+    with opened() as pool:
+        probes = [
+            [p.notes["spans"] for p in MentorCollab(patch_size=2).predict(own, queries())]
+            for own in (pool, pool.with_(seed=7), pool.with_(seed=8))
+        ]
+    assert probes[0] != probes[1] or probes[0] != probes[2]
 
 
 def test_training_needs_dev_and_the_generators_states() -> None:
@@ -231,10 +245,3 @@ def test_where_neither_segment_ever_scores_better_nothing_is_learnt() -> None:
     assert "training_instances" in told and "mode: free" in told
     with opened() as pool, pytest.raises(DataError, match="had a disagreement"):
         trained(training_instances=19, decision_proportion=0).fit(pool, dev())
-
-
-def test_room_for_the_verdict_is_asked_for_before_anything_is_learnt() -> None:
-    with opened(max_tokens=900) as pool:
-        with pytest.raises(PromptTooLongError, match=r"query 'd0', model 'words'.*patch_size"):
-            trained(patch_size=64).fit(pool, dev())
-        assert pool.context.engine.fresh_calls == 0

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from moco.access import Access, ModelFacts, Problem, Requires, check
 from moco.choosing import Ballot
-from moco.errors import DataError, PromptTooLongError
+from moco.errors import DataError
 from moco.methods.base import JointMethod, Level
 from moco.methods.parts import pair_of, unknown_members
 from moco.methods.pens import Ask, Moves, Pen, completed, write_rows
@@ -74,7 +74,8 @@ class MentorCollab(JointMethod[State]):
 
     Words are compared without the white space around them. The verdict is the label's
     log-likelihood behind the generator's own answer, averaged over both orders of the segments, so
-    that neither place is favoured; the generator's segment wins a tie. Whoever writes what stands
+    that neither place is favoured; the generator's segment wins a tie, and where the question does
+    not fit its context. Whoever writes what stands
     may end the answer. The two may have different vocabularies, and each reads what the other wrote
     only when it is asked.
 
@@ -86,6 +87,7 @@ class MentorCollab(JointMethod[State]):
     """
 
     level: ClassVar[Level] = "api"
+    version: ClassVar[int] = 2
     paper: ClassVar[str] = (
         "Wang, Wang, Feng, Hajishirzi, Tsvetkov 2026, arXiv 2602.05307 (MentorCollab)"
     )
@@ -153,7 +155,6 @@ class MentorCollab(JointMethod[State]):
         if self.mode == "free":
             return None
         pair = pool.of(self._pair(pool.names))
-        self._fits(pair, dev.queries)
         tried = self._tried(pair, dev)
         differing = [one for one in tried if one.scores and np.ptp(one.scores)]
         right = [one.scores[GENERATOR] > one.scores[MENTOR] for one in differing]
@@ -205,7 +206,6 @@ class MentorCollab(JointMethod[State]):
     ) -> list[Prediction]:
         """The two members write each answer together."""
         pair = pool.of(self._pair(pool.names))
-        self._fits(pair, queries)
         given = None if self.mode == "free" else self._given(pool, state)
         return [
             Prediction(q.id, g.text, tuple(pair.names), g.stop, _told(g.notes, pair.names))
@@ -219,20 +219,9 @@ class MentorCollab(JointMethod[State]):
         arrays = pool.kept(state["verifier"])
         return {"task": "verify", **{name: packed(a) for name, a in arrays.items()}}
 
-    def _fits(self, pair: Pool, queries: Sequence[Query]) -> None:
-        """Raise PromptTooLongError where the generator could not read a question about segments."""
-        used = pair.context.sampling
-        aside = len(QUESTION) + 4 * self.patch_size
-        for query in queries:
-            left = pair[GENERATOR].spare(
-                query.prompt, replace(used, max_tokens=used.max_tokens + aside)
-            )
-            if left < 0:
-                raise PromptTooLongError(
-                    f"query '{query.id}', model '{pair[GENERATOR].name}': prompt, answer and the"
-                    f" question which of two segments is better may take {-left} tokens more than"
-                    " the context holds; lower sampling.max_tokens or method.patch_size"
-                )
+    def draws(self, state: Json) -> bool:
+        """Where the mentor is asked, or which disagreement is tried, is drawn."""
+        return self.probing == "random" or state is not None
 
     def write(self, session: JointSession, state: Json) -> None:
         """All rows go on side by side."""
@@ -292,7 +281,7 @@ class MentorCollab(JointMethod[State]):
             for own in pens:
                 yield from own.segment(session, self.patch_size)
             ways = [_shown(session, own, start) for own in pens]
-            if ways[GENERATOR] != ways[MENTOR]:
+            if ways[GENERATOR] != ways[MENTOR] and _readable(session, row, ways):
                 stands = yield from judge(session, _Case(row, pens, ways))
         session.drop([pens[1 - stands].line])
         session.adopt(pens[stands].line)
@@ -355,6 +344,12 @@ class _Tried:
 
 def _question(ways: Sequence[str], order: Sequence[int] = (GENERATOR, MENTOR)) -> str:
     return QUESTION.format(first=ways[order[0]], second=ways[order[1]])
+
+
+def _readable(session: JointSession, row: int, ways: Sequence[str]) -> bool:
+    """Whether the generator's context has room for the question; else its own segment stands."""
+    orders = ((GENERATOR, MENTOR), (MENTOR, GENERATOR))
+    return all(session.holds(GENERATOR, row, _question(ways, own).encode()) for own in orders)
 
 
 def _by_labels(session: JointSession, case: _Case) -> Generator[Ask, int, int]:

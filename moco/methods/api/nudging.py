@@ -79,6 +79,7 @@ class Nudging(JointMethod[State]):
     """
 
     level: ClassVar[Level] = "api"
+    version: ClassVar[int] = 2
     paper: ClassVar[str] = "Fei, Razeghi, Singh 2024, arXiv 2410.09300 (nudging)"
     requires: ClassVar[Requires] = Requires(access=Access.TEXT | Access.LOGITS, min_models=2)
     idempotent: ClassVar[bool] = True

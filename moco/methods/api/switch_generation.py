@@ -14,7 +14,7 @@ from pydantic import Field
 
 from moco import choosing
 from moco.access import Access, ModelFacts, Problem, Requires, RoleNeed
-from moco.errors import DataError, PromptTooLongError
+from moco.errors import DataError
 from moco.methods.base import JointMethod, Level, dev_best
 from moco.methods.parts import trainable
 from moco.methods.patches import (
@@ -34,7 +34,7 @@ from moco.routing.decide import DIGITS
 from moco.routing.table import observe
 from moco.scorers.judging import longest_fit
 from moco.train.rows import written
-from moco.types import Generation, Json, Prediction, Prompt, Query, Sampling
+from moco.types import Generation, Json, Prediction, Query, Sampling
 
 if TYPE_CHECKING:
     from moco.decoding.joint import JointSession
@@ -95,6 +95,7 @@ class SwitchGeneration(JointMethod[State]):
     """
 
     level: ClassVar[Level] = "api"
+    version: ClassVar[int] = 2
     paper: ClassVar[str] = (
         "Feng, Yu, Wang, Zhang, Tsvetkov, Yu 2025, arXiv 2510.09913 (Switch Generation)"
     )
@@ -266,19 +267,20 @@ class SwitchGeneration(JointMethod[State]):
         return SwitchGeneration(patch_size=self.patch_size)
 
     def _switched(self, pool: Pool, queries: Sequence[Query], state: State) -> list[Generation]:
-        """Members and switcher in one session, each with a prompt of its own."""
+        """Members and switcher in one session, each with a prompt of its own; where the switcher's
+        does not fit its context, the best member alone.
+        """
         switcher = pool.kept_model(state["model"]) if state["model"] else pool.roles[ROLE]
-        prompts: list[list[Prompt]] = []
-        for query in queries:
-            asked = self._prompt(switcher, query, state["lines"])
-            if asked is None:
-                raise PromptTooLongError(
-                    f"query '{query.id}', model '{switcher.name}': the switcher's prompt and the"
-                    " answer do not fit the context; lower sampling.max_tokens"
-                )
-            prompts.append([query.prompt] * len(pool) + [asked])
+        asked = [self._prompt(switcher, query, state["lines"]) for query in queries]
+        fitting = [i for i, prompt in enumerate(asked) if prompt is not None]
+        prompts = [[queries[i].prompt] * len(pool) + [asked[i] or ""] for i in fitting]
         told = {"task": "switch", "writers": len(pool)}
-        return pool.including([switcher]).joint(queries, self._plain, told, prompts=prompts)
+        wide, best = pool.including([switcher]), pool.of([state["best"]])
+        own = [queries[i] for i in fitting]
+        found = dict(zip(fitting, wide.joint(own, self._plain, told, prompts=prompts), strict=True))
+        rest = [i for i in range(len(queries)) if i not in found]
+        found |= zip(rest, best.ask_all([queries[i] for i in rest])[0], strict=True)
+        return [found[i] for i in range(len(queries))]
 
     def _prompt(self, switcher: Model, query: Query, lines: Sequence[str]) -> str | None:
         """The question and the members as labelled lines; long texts are shortened to the context,
@@ -299,6 +301,10 @@ class SwitchGeneration(JointMethod[State]):
         longest = max(len(text) for text in (question, *lines))
         limit = longest_fit(build, longest, lambda prompt: switcher.spare(prompt, room))
         return None if limit is None else build(limit)
+
+    def draws(self, state: Json) -> bool:
+        """All but the switcher's choices are drawn."""
+        return bool(state["task"] != "switch")
 
     def write(self, session: JointSession, state: Json) -> None:
         """Answers patch by patch, or (`task: explore`) what comes of each member's going on."""

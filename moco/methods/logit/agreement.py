@@ -77,6 +77,7 @@ class Agreement(JointMethod[State]):
     """
 
     level: ClassVar[Level] = "logit"
+    version: ClassVar[int] = 2
     paper: ClassVar[str] = "Yun et al. 2025, arXiv 2510.15346 (SAFE)"
     requires: ClassVar[Requires] = Requires(access=Access.TEXT | Access.LOGITS, min_models=2)
 

@@ -27,6 +27,7 @@ class Unite(JointMethod[None]):
     """
 
     level: ClassVar[Level] = "logit"
+    version: ClassVar[int] = 2
     paper: ClassVar[str] = "Yao et al. 2024, arXiv 2410.03777 (UniTE)"
     requires: ClassVar[Requires] = Requires(access=Access.TEXT | Access.LOGITS, min_models=2)
 
