@@ -129,6 +129,19 @@ class WeightedMerge(MergeMethod[StateT]):
     of {value, filter}.
     """
 
+    @property
+    def relative(self) -> bool:
+        """Whether weights are divided by their sum, which must not be 0."""
+        return True
+
+    def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
+        """Weights that are relative do not add up to 0."""
+        found = super().problems(facts, sampling)
+        weights = self.plain_weights(list(facts))
+        if self.relative and weights and abs(sum(weights)) < 1e-8:
+            found.append(Problem("method.weights", "add up to 0", "change one of them"))
+        return found
+
     def plain_weights(self, names: Sequence[str]) -> list[float] | None:
         """The members' weights, where they are numbers."""
         found = [self.weights.get(name, 1.0) for name in names]

@@ -36,6 +36,11 @@ class TaskVectors(WeightedMerge[None]):
     """What the merged task vector is multiplied by (λ in the papers)."""
 
     @property
+    def relative(self) -> bool:
+        """A sum of 0 is left as it is."""
+        return False
+
+    @property
     def electing(self) -> bool:
         """Whether signs are elected."""
         return self.elects

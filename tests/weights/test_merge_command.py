@@ -255,6 +255,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"chat_template": "{% if %}"}, "chat_template: the chat template is faulty"),
     ({"sead": 1}, "Did you mean 'seed'?"),
     ({"roles": {"judge": "zoo://mini/base"}}, "roles.judge"),
+    ({"method": {"name": "linear", "weights": {"base": 1, "facts": -1}}}, "add up to 0"),
     ({"method": {"name": "slerp", "t": []}}, "method slerp:"),
     ({"method": "ties", "roles": {"base": "zoo://mini/facts_lora"}}, "is an adapter on a"),
     (

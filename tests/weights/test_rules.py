@@ -101,6 +101,7 @@ def test_breadcrumbs_by_hand() -> None:
 def test_model_stock_by_hand() -> None:
     # cosine 9 / (3 · 5); t = 2 · 0.6 / 1.6
     assert on_rows(made("model_stock"), [3, 0], [3, 4]) == [2.25, 1.5]
+    assert on_rows(made("model_stock"), [3, 4]) == [3, 4]  # one member is its own mean
     assert on_rows(made("model_stock"), [1, 0], [-1, 0]) == [0, 0]
     assert on_rows(made("model_stock"), [0, 0], [1, 0]) == [0, 0]
     # three members: cosines 1, 0 and 0; t = 3 · (1/3) / (1 + 2/3)
@@ -144,6 +145,7 @@ def test_inner_products_are_exact_without_large_copies(shape: tuple[int, int]) -
 
 
 def test_sce_by_hand() -> None:
+    assert on_rows(made("sce", select_topk=0.5), [3, 4]) == [3, 4]
     one, two = [4, -1, 1], [2, 3, 1]
     # energies 18 and 14; the signs of the sums 6, 2 and 2
     assert on_rows(made("sce"), one, two) == [3.125, 3, 1]

@@ -92,8 +92,15 @@ class LogitFusion(LogitMethod[State]):
         return mixture_weights(np.stack(logprobs))
 
     def problems(self, facts: Mapping[str, ModelFacts | None], sampling: Sampling) -> list[Problem]:
-        """Weights must match the members."""
-        return weight_problems(self.weights, len(facts))
+        """Weights must match the members; likelihoods are of the same tokens only where all members
+        are asked alike.
+        """
+        found = weight_problems(self.weights, len(facts))
+        known = [own.template for own in facts.values() if own is not None]
+        if self.fitted == "likelihood" and len(set(known)) > 1:
+            what = "is likelihood, but some members have a chat template and others none"
+            found.append(Problem("method.fitted", what, "use fitted: scores"))
+        return found
 
     def combine(self, logits: Sequence[torch.Tensor], state: Json) -> torch.Tensor:
         """Combined logits [rows, V] from one tensor [rows, V] per member, fp32."""

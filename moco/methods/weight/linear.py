@@ -24,6 +24,11 @@ class Linear(WeightedMerge[None]):
     normalize: bool = True
     """Whether the weights are divided by their sum."""
 
+    @property
+    def relative(self) -> bool:
+        """As they are told to be."""
+        return self.normalize
+
     def as_sum(self, names: Sequence[str]) -> list[float] | None:
         """The members' shares, where they add up to 1."""
         weights = self.plain_weights(names)

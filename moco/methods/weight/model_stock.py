@@ -59,6 +59,8 @@ class ModelStock(MergeMethod[None]):
 def ratio(gram_RNN: np.ndarray) -> np.ndarray:
     """t of each of several sets of task vectors from their inner products."""
     count = gram_RNN.shape[1]
+    if count == 1:
+        return np.ones(len(gram_RNN))  # what a single one is nearest to is itself
     lengths_RN = np.sqrt(np.einsum("rnn->rn", gram_RNN))
     products_RNN = lengths_RN[:, :, None] * lengths_RN[:, None, :]
     cosines_RNN = np.divide(

@@ -83,8 +83,8 @@ class Sce(MergeMethod[None]):
 
         from moco.weights import ops
 
-        if share >= 1:
-            return None
+        if share >= 1 or len(next(iter(blocks))) == 1:
+            return None  # a single member's entries do not vary
         varying = sum(int(torch.count_nonzero(ops.variance(tensors))) for tensors in blocks)
         variances = ops.Mapped(blocks, lambda tensors: [ops.variance(tensors)])
         return ops.largest(variances, [int(varying * share)])[0]
