@@ -284,9 +284,11 @@ def _sizes(recipe: Recipe, slots: Mapping[str, Slot], max_memory: int | None) ->
     workers, block = len(os.sched_getaffinity(0)), max(BLOCK, widest)
     if max_memory is None:
         return workers, block
-    each = 4 * (len(recipe.parts) + TEMPORARIES)
+    rule = recipe.rule
+    held = 2 if rule.surveys or rule.studies else 1  # a loop still has the block before
+    each = 4 * (held * len(recipe.parts) + TEMPORARIES)
     matrices = [s.num_items for n, s in slots.items() if kind_of(n, s.shape) == "matrix"]
-    if recipe.rule.whole and matrices:
+    if rule.whole and matrices:
         largest = max(matrices)
         workers = min(workers, max_memory // (each * largest))
         if not workers:
