@@ -208,7 +208,8 @@ CURVE = [point(0.0, 0.2), point(0.1, 0.5), point(0.3, 0.6), point(0.4, 0.6), poi
 @pytest.mark.parametrize(
     ("bounds", "deferral"),
     [
-        ({}, 0.3),
+        ({}, 0.4),  # its neighbours' scores part it from 0.3
+        ({"max_deferral": 0.3}, 0.3),
         ({"max_deferral": 1.0}, 0.9),
         ({"max_deferral": 0.2}, 0.1),
         ({"min_deferral": 0.35}, 0.4),
@@ -219,6 +220,8 @@ CURVE = [point(0.0, 0.2), point(0.1, 0.5), point(0.3, 0.6), point(0.4, 0.6), poi
 )
 def test_the_threshold_that_scores_best_within_bounds(bounds: Any, deferral: float) -> None:
     assert CoLlm(**bounds).chosen(CURVE)["deferral"] == deferral
+    lucky = [point(i / 10, s) for i, s in enumerate([0.2, 0.7, 0.2, 0.6, 0.6])]
+    assert CoLlm().chosen(lucky)["deferral"] == 0.4
 
 
 def test_settings_that_cannot_hold_are_refused() -> None:

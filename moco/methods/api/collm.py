@@ -77,9 +77,9 @@ class CoLlm(JointMethod[State]):
     What is learnt from are the dev answers of either member that are right (`answers`), for they
     show how the task is written by models; dev's references are often a bare result, and teach to
     leave out what leads there. `references` learns from those alone, written in the task's answer
-    form; `both` uses them where neither member is right. The threshold is the one that scores best
-    on a part of dev that was not learnt from, among those that keep the share of tokens asked for
-    within bounds. The assistant reads what was written since it was last asked in one chunk, so
+    form; `both` uses them where neither member is right. The threshold is the one that, with its
+    neighbours, scores best on a part of dev that was not learnt from, among those that keep the
+    share of tokens asked for within bounds. The assistant reads what was written since it was last asked in one chunk, so
     that both together read at most n · (prompt + answer) positions.
     """
 
@@ -173,8 +173,8 @@ class CoLlm(JointMethod[State]):
             scores = {name: round(choosing.mean([g.text for g in own]), 9) for name, own in alone}
             states = [{**state, "alone": scores} for state in states]
         tops = [self.chosen(state["curve"]) for state in states if state["curve"]]
-        best = tops.index(self.chosen(tops)) if tops else 0
-        return states[best]
+        ranks = [self._rank(top, top["score"]) for top in tops] or [()]
+        return states[ranks.index(min(ranks))]
 
     def _learnt(
         self, pool: Pool, pair: Pool, rows: Sequence[Mapping[str, Json]], cost: float
@@ -251,15 +251,23 @@ class CoLlm(JointMethod[State]):
         return sorted(curve, key=lambda point: point["deferral"])
 
     def chosen(self, curve: Sequence[Point]) -> Point:
-        """The best point within the bounds, the one of least deferral among equals; where none is
-        within, the nearest.
+        """The best point of a curve that rises in deferral, within the bounds, the one of least
+        deferral among equals; where none is within, the nearest. On few dev questions a single
+        threshold scores well by chance, so half of what counts is its neighbours' score.
         """
+        scores = [point["score"] for point in curve]
+        means = []
+        for i, score in enumerate(scores):
+            beside = scores[max(i - 1, 0) : i] + scores[i + 1 : i + 2]
+            means.append((2 * score + sum(beside)) / (2 + len(beside)))
+        ranks = [self._rank(p, round(mean, 9)) for p, mean in zip(curve, means, strict=True)]
+        return curve[ranks.index(min(ranks))]
 
-        def outside(point: Point) -> float:
-            share = point["deferral"]
-            return max(self.min_deferral - share, share - self.max_deferral, 0.0)
-
-        return min(curve, key=lambda p: (outside(p), -p["score"], p["deferral"]))
+    def _rank(self, point: Point, score: float) -> tuple[float, ...]:
+        """What makes a point better, smallest first."""
+        share = point["deferral"]
+        outside = max(self.min_deferral - share, share - self.max_deferral, 0.0)
+        return outside, -score, share
 
     def predict(
         self, pool: Pool, queries: Sequence[Query], state: State | None
