@@ -79,8 +79,8 @@ class CoLlm(JointMethod[State]):
     leave out what leads there. `references` learns from those alone, written in the task's answer
     form; `both` uses them where neither member is right. The threshold is the one that, with its
     neighbours, scores best on a part of dev that was not learnt from, among those that keep the
-    share of tokens asked for within bounds. The assistant reads what was written since it was last asked in one chunk, so
-    that both together read at most n · (prompt + answer) positions.
+    share of tokens asked for within bounds. The assistant reads what was written since it was last
+    asked in one chunk, so that both together read at most n · (prompt + answer) positions.
     """
 
     level: ClassVar[Level] = "api"
