@@ -366,7 +366,9 @@ def search(work: Path, repeats: int) -> None:
             spent[kind].append(seconds / tokens)
             written += len(list(cache.rglob("*.safetensors")))
             print(f"{kind:7} {seconds:6.1f} s, {tokens:,} tokens", flush=True)
-        spent["disk"].append(merged_and_loaded(work / f"disk{round_}", members, points[0]) / tokens)
+        spent["disk"] += [
+            merged_and_loaded(work / "disk", members, row) / tokens for row in points[:3]
+        ]
     del os.environ["XDG_CACHE_HOME"]
     plain, ours, disk = (statistics.median(spent[kind]) for kind in ("plain", "search", "disk"))
     print(
@@ -387,8 +389,10 @@ def merged_and_loaded(
     from moco.pool import Pool
     from moco.types import Sampling
 
-    method = {"name": "task_arithmetic", "weights": list(row)}
-    config = parsed({"method": method, "pool": [dict(m) for m in members]})
+    pool = [{**member, "name": f"m{i}"} for i, member in enumerate(members)]
+    weights = {f"m{i}": weight for i, weight in enumerate(row)}
+    method = {"name": "task_arithmetic", "scale": 1.0, "weights": weights}
+    config = parsed({"method": method, "pool": pool})
     start = time.perf_counter()
     merge(config, out, MergeOptions(verify=False))
     with Pool.open([str(out)]) as pool:
