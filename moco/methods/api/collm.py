@@ -34,7 +34,7 @@ LEARNER = Requires(access=Access.HIDDEN | Access.TRAIN, min_models=0)
 """What the base has to give."""
 FITTED = 0.7
 """Share of dev that is learnt from where the rest chooses the threshold."""
-COSTS = (1.0, 0.1)
+COSTS = (1.0, 0.1, 3.0)
 """Costs that are tried where none is given; the first where nothing chooses."""
 LEARNT = 0.85
 """Share of that part's questions that is not held out for validation."""
@@ -102,8 +102,8 @@ class CoLlm(JointMethod[State]):
     """What is learnt from."""
     cost: float | None = Field(default=None, ge=0, le=100)
     """What asking for a token costs in training, in nats; 0 = the likelihood alone, under which
-    asking always is best wherever the assistant is the more certain of the two. None = 0.1 and 1
-    are both tried, and the part of dev that chooses the threshold chooses between them.
+    asking always is best wherever the assistant is the more certain of the two. None = 0.1, 1
+    and 3 are tried, and the part of dev that chooses the threshold chooses among them.
     """
     num_examples: int = Field(default=10_000, ge=1)
     """Dev questions that are learnt from at most, the first."""
