@@ -131,3 +131,10 @@ class Cancelled(MocoError):
     """The work was cancelled."""
 
     exit_code = 130
+
+
+def not_finite(names: str) -> ModelFormatError:
+    """A model that computes NaN or infinity, by name."""
+    return ModelFormatError(
+        f"model '{names}' gave numbers that are not finite; try dtype float32 or bfloat16"
+    )

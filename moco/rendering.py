@@ -128,17 +128,20 @@ class Renderer:
         return tuple(found)
 
     def _within(self, text: str) -> tuple[int, ...]:
-        if not self._sets_space:
+        lead = self._lead
+        if not lead:
             return self.encode(text)
-        lead, ids = self.encode("\n"), self.encode("\n" + text)
+        ids = self.encode("\n" + text)
         rest = ids[len(lead) :]
         fits = ids[: len(lead)] == lead and self.bytes_of(rest) == text.encode()
         return rest if fits else self.encode(text)
 
     @cached_property
-    def _sets_space(self) -> bool:
-        """Whether the tokenizer sets a space before a text."""
-        return self.bytes_of(self.encode("a")) != b"a"
+    def _lead(self) -> tuple[int, ...]:
+        """Ids of a line break, behind which the tokenizer sets no space before a text; none where
+        it never sets one.
+        """
+        return () if self.bytes_of(self.encode("a")) == b"a" else self.encode("\n")
 
     @cached_property
     def _id_by_byte(self) -> dict[int, tuple[int]]:

@@ -20,7 +20,7 @@ from moco.backends.base import Feed, Row
 from moco.decoding.sampling import argmax, draw, logprobs_of, uniforms
 from moco.decoding.session import Session
 from moco.decoding.text import CLOSE, OPEN, AnswerText
-from moco.errors import Cancelled, InputError, ModelFormatError, PromptTooLongError, clip
+from moco.errors import Cancelled, InputError, PromptTooLongError, clip, not_finite
 from moco.rendering import Renderer
 from moco.types import Generation, Stop, Usage
 
@@ -224,13 +224,7 @@ class Generator:
         for live in self.live:
             if live.logprobs and not live.logprobs[-1] > -torch.inf:
                 self.session.free(live.handle, wipe=True)
-                self.feed.failed(
-                    live.row,
-                    ModelFormatError(
-                        f"model '{live.row.spec.name}' gave numbers that are not finite; "
-                        "try dtype float32 or bfloat16"
-                    ),
-                )
+                self.feed.failed(live.row, not_finite(live.row.spec.name))
             elif live.stop is not None:
                 self.session.free(live.handle)
                 self._deliver(live)

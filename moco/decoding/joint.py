@@ -23,7 +23,7 @@ from moco.decoding.lines import Line, Mark, Own, Voice, boundary, cost, spans
 from moco.decoding.session import Session
 from moco.decoding.text import AnswerText
 from moco.engine.jobs import JointRow
-from moco.errors import Cancelled, InputError, ModelFormatError
+from moco.errors import Cancelled, InputError, not_finite
 from moco.types import Generation, Json, Sampling, Stop
 
 if TYPE_CHECKING:
@@ -304,8 +304,7 @@ class JointSession:
         """
         line, renderer = self._lines[row], self.voices[member].renderer
         self._catch_up(line, (member,))
-        own = line.own[member]
-        used = len(own.prompt) + len(own.ids) + len(line.data) - own.covered
+        used = line.own[member].most(len(line.data))
         return not renderer.context or used + len(renderer.inner(data)) < renderer.context
 
     def draft(self, rows: Sequence[int], ids: Sequence[int]) -> None:
@@ -469,7 +468,7 @@ class JointSession:
             rows, chunks = [own.row for _, own, _ in parts], [new for _, _, new in parts]
             reading = sessions[session].extend(rows, chunks, counts)
             if not bool(torch.isfinite(reading.logits_NV.amax(-1)).all()):
-                raise ModelFormatError(self._not_finite(parts, counts, reading.logits_NV))
+                raise not_finite(self._faulty(parts, counts, reading.logits_NV))
             end = 0
             for (key, own, new), count in zip(parts, counts, strict=True):
                 end += count
@@ -480,17 +479,14 @@ class JointSession:
                 kept[key] = reading.logits_NV[end - count : end]
         return kept
 
-    def _not_finite(
+    def _faulty(
         self, parts: Sequence[tuple[tuple[int, int], Own, list[int]]], counts: Sequence[int],
         logits_NV: Tensor,
     ) -> str:  # fmt: skip
+        """The members whose numbers are not finite."""
         places = [key for (key, _, _), n in zip(parts, counts, strict=True) for _ in range(n)]
         bad = (~torch.isfinite(logits_NV.amax(-1))).nonzero()[:, 0].tolist()
-        names = dict.fromkeys(self.names[places[i][0]] for i in bad)
-        return (
-            f"model '{', '.join(names)}' gave numbers that are not finite; try dtype float32 or"
-            " bfloat16"
-        )
+        return ", ".join(dict.fromkeys(self.names[places[i][0]] for i in bad))
 
     def _reread(self, session: Session, own: Own) -> None:
         """After a rollback the last position is read again, for its logits are gone."""
@@ -547,10 +543,10 @@ class JointSession:
     def _fits(self, line: Line) -> bool:
         """Whether every member's context holds its tokens for the answer so far."""
         for member, (own, voice) in enumerate(zip(line.own, self.voices, strict=True)):
-            room = voice.renderer.context - len(own.prompt)
-            if voice.renderer.context and len(own.ids) + len(line.data) - own.covered > room:
-                self._catch_up(line, (member,))  # as many tokens as bytes is the most there can be
-                if len(own.ids) + len(line.data) - own.covered > room:
+            context = voice.renderer.context
+            if context and own.most(len(line.data)) > context:
+                self._catch_up(line, (member,))
+                if own.most(len(line.data)) > context:
                     return False
         return True
 

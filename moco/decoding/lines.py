@@ -60,6 +60,12 @@ class Own:
         """Bytes of the answer that `ids` stand for."""
         return self.ends[-1] if self.ends else 0
 
+    def most(self, size: int) -> int:
+        """Positions that prompt and answer take at most when the answer has so many bytes: what is
+        not tokenised yet may take one for each byte.
+        """
+        return len(self.prompt) + len(self.ids) + size - self.covered
+
     def gain(self, ids: Sequence[int], sizes: Sequence[int], end: int) -> None:
         """Take on tokens of these sizes for the answer's bytes up to `end`. Where they do not add
         up, as some tokenizers change what they read, they stand for the bytes all together.
