@@ -37,16 +37,15 @@ def shares(method: MergeMethod[Any], info: TensorInfo) -> list[float] | None:
         return [1 - t, t]
     if not isinstance(method, WeightedMerge):
         return None
-    if isinstance(method, Linear) and method.normalize:
+    if method.relative:
         return method.shares(info)
     weights = info.each(method.weights)
-    if getattr(method, "normalize", True):
-        total = sum(weights)
-        weights = [w / total for w in weights] if abs(total) > 1e-8 else weights
-    if isinstance(method, TaskVectors):
-        scale = info.at(method.scale)
-        weights = [w * scale for w in weights]
-    return weights
+    if not isinstance(method, TaskVectors):
+        return weights
+    total, scale = sum(weights), info.at(method.scale)
+    if not method.normalize or abs(total) <= 1e-8:
+        total = 1.0
+    return [w / total * scale for w in weights]
 
 
 def is_sum(method: MergeMethod[Any]) -> bool:
