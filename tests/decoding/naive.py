@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from moco.decoding.lines import Voice
 from moco.decoding.session import Reading
+from moco.decoding.views import Voice
 from moco.rendering import Renderer
 
 ANY_CHARACTER = st.one_of(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from moco.backends.base import ModelSpec, Row, generate
 from moco.backends.hf import HfBackend
 from moco.decoding.joint import JointSession
-from moco.decoding.lines import Voice, boundary
+from moco.decoding.views import Voice, boundary
 from moco.engine.jobs import JointRow
 from moco.methods.api.nudging import Nudging
 from moco.methods.base import JointMethod

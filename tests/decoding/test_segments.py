@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from moco.backends.base import ModelSpec, Row, generate
 from moco.backends.hf import HfBackend
 from moco.decoding.joint import JointSession
-from moco.decoding.lines import Line, Voice
+from moco.decoding.lines import Line
+from moco.decoding.views import Voice
 from moco.engine.jobs import JointRow
 from moco.methods.api.mentor_collab import QUESTION, MentorCollab
 from moco.methods.api.nudging import MAX_WORD

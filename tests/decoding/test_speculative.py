@@ -25,8 +25,8 @@ from moco.backends.base import ModelSpec, Row, generate
 from moco.backends.hf import HfBackend
 from moco.decoding import drafts, sampling
 from moco.decoding.joint import JointSession
-from moco.decoding.lines import Voice, boundary
 from moco.decoding.session import Session
+from moco.decoding.views import Voice, boundary
 from moco.engine.jobs import JointRow
 from moco.methods.base import JointMethod
 from moco.methods.drafting import DraftingMethod

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from moco.backends.hf import HfBackend
 from moco.decoding.joint import JointSession
-from moco.decoding.lines import Voice
 from moco.decoding.union import STOP, Words, union
+from moco.decoding.views import Voice
 from moco.engine.jobs import JointRow
 from moco.methods.logit.logit_fusion import LogitFusion
 from moco.methods.logit.unite import Unite

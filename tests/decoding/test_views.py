@@ -19,8 +19,8 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from moco.backends.base import ModelSpec
 from moco.backends.hf import HfBackend
 from moco.decoding.joint import JointSession
-from moco.decoding.lines import Voice
 from moco.decoding.union import words_of
+from moco.decoding.views import Voice
 from moco.engine.jobs import JointRow
 from moco.errors import ModelFormatError
 from moco.methods.logit.logit_fusion import LogitFusion

@@ -21,7 +21,7 @@ from moco.access import CAUSAL, Access, ModelFacts
 from moco.backends.base import ModelSpec, Row, generate
 from moco.backends.hf import HfBackend
 from moco.decoding.joint import JointSession
-from moco.decoding.lines import Voice
+from moco.decoding.views import Voice
 from moco.engine.jobs import JointRow
 from moco.errors import DataError
 from moco.methods.api.collm import CoLlm, Point, State, chance, log_odds
