@@ -61,7 +61,10 @@ class State(TypedDict):
     cost: float
     threshold: float
     curve: list[Point]
-    """Score and deferral by threshold, rising in deferral; empty where the threshold is given."""
+    """Score and deferral by threshold, rising in deferral; empty where the threshold is given.
+    Measured on a part of dev with what was learnt from the other part; the thresholds are moved to
+    the head that was then learnt from all of dev.
+    """
     alone: dict[str, float]
     """Scores of the two members as they are, on the same questions."""
     rows: int
@@ -79,7 +82,8 @@ class CoLlm(JointMethod[State]):
     leave out what leads there. `references` learns from those alone, written in the task's answer
     form; `both` uses them where neither member is right. The threshold is the one that, with its
     neighbours, scores best on a part of dev that was not learnt from, among those that keep the
-    share of tokens asked for within bounds. The assistant reads what was written since it was last
+    share of tokens asked for within bounds; then all of dev is learnt from, and the threshold keeps
+    its percentile among the head's outputs. The assistant reads what was written since it was last
     asked in one chunk, so that both together read at most n · (prompt + answer) positions.
     """
 
@@ -155,8 +159,8 @@ class CoLlm(JointMethod[State]):
         return pair_of(self.base, self.assistant, names)
 
     def fit(self, pool: Pool, dev: Dev) -> State:
-        """Learn from one part of dev, choose the threshold on the other; from all of dev where the
-        threshold is given.
+        """Learn from one part of dev, choose cost and threshold on the other, and learn from all of
+        dev at these; at once from all of it where the threshold is given.
         """
         base, assistant = self._pair(pool.names)
         pair = pool.of([base, assistant])
@@ -174,7 +178,25 @@ class CoLlm(JointMethod[State]):
             states = [{**state, "alone": scores} for state in states]
         tops = [self.chosen(state["curve"]) for state in states if state["curve"]]
         ranks = [self._rank(top, top["score"]) for top in tops] or [()]
-        return states[ranks.index(min(ranks))]
+        best = states[ranks.index(min(ranks))]
+        return best if choosing is learning else self._anew(pool, pair, dev, best)
+
+    def _anew(self, pool: Pool, pair: Pool, dev: Dev, chosen: State) -> State:
+        """What is learnt from all of dev at the cost that was chosen, with the thresholds at the
+        same percentiles of its own head's output.
+        """
+        found = self._learnt(pool, pair, self._rows(pair, dev), chosen["cost"])
+        before, after = (pool.kept(s["head"])["percentiles"] for s in (chosen, found))
+
+        def moved(threshold: float) -> float:
+            if threshold in (0, 1):
+                return threshold
+            place = np.interp(log_odds(threshold), before, np.arange(101))
+            return chance(float(np.interp(place, np.arange(101), after)))
+
+        curve: list[Point] = [{**p, "threshold": moved(p["threshold"])} for p in chosen["curve"]]
+        threshold = moved(chosen["threshold"])
+        return {**found, "threshold": threshold, "curve": curve, "alone": chosen["alone"]}
 
     def _learnt(
         self, pool: Pool, pair: Pool, rows: Sequence[Mapping[str, Json]], cost: float
