@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--task", default="mini_large", help="a name, or a .jsonl file")
     parser.add_argument("--test", type=int, default=2000)
     parser.add_argument("--method", default="{}", help="hyperparameters as JSON")
-    parser.add_argument("--curve", type=int, default=500, help="test questions of the curve")
+    parser.add_argument("--curve", type=int, default=2000, help="test questions of the curve")
     parser.add_argument("--pairs", nargs="*", default=["base+arithmetic", "words+arithmetic"])
     options = parser.parse_args(arguments)
     print(f"`{options.task}`, {options.test} test questions; {stamp()}.")

@@ -208,7 +208,7 @@ CURVE = [point(0.0, 0.2), point(0.1, 0.5), point(0.3, 0.6), point(0.4, 0.6), poi
 @pytest.mark.parametrize(
     ("bounds", "deferral"),
     [
-        ({}, 0.4),  # its neighbours' scores part it from 0.3
+        ({}, 0.3),
         ({"max_deferral": 0.3}, 0.3),
         ({"max_deferral": 1.0}, 0.9),
         ({"max_deferral": 0.2}, 0.1),
@@ -301,7 +301,11 @@ def test_what_is_learnt_from() -> None:
     with opened() as pool:
         pair = pool.of(["words", "arithmetic"])
         answers = METHOD._completions(pair, dev)
-        given = pair.ask_all(dev.queries)
+        given = METHOD._given(pair, dev)
+        assert given[:2] == pair.ask_all(dev.queries) and len(given) == 2 * (1 + METHOD.samples)
+        plainly = METHOD.model_copy(update={"samples": 0})._completions(pair, dev)
+        pairs = [[(q.id, text) for q, text in found] for found in (plainly, answers)]
+        assert set(pairs[0]) < set(pairs[1]) and len(set(pairs[1])) == len(answers)
         for query, text in answers:
             assert dev.score_alone(query.id, [text]) == [1.0]
         assert {text for _, text in answers} <= {g.text for own in given for g in own}

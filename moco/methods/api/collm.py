@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypedDict
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, TypedDict
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -18,7 +18,7 @@ from moco.pool import Dev, Pool
 from moco.prompts import as_answer
 from moco.train.deferral import Deferral, head_of
 from moco.train.rows import rows_of, written
-from moco.types import Json, Prediction, Query, Sampling
+from moco.types import Generation, Json, Prediction, Query, Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,21 +32,33 @@ PAIR = Requires(access=NONE, min_models=0, same=frozenset({"tokenizer"}))
 """What the two have to share; further members of the pool do not matter."""
 LEARNER = Requires(access=Access.HIDDEN | Access.TRAIN, min_models=0)
 """What the base has to give."""
-FITTED = 0.7
-"""Share of dev that is learnt from where the rest chooses the threshold."""
 COSTS = (1.0, 0.1, 3.0)
 """Costs that are tried where none is given; the first where nothing chooses."""
+NEAR = 0.15
+"""Points of a curve whose deferral differs by less count for each other, the nearer the more."""
 LEARNT = 0.85
 """Share of that part's questions that is not held out for validation."""
 
 
 class Point(TypedDict):
-    """One threshold on the held-out part of dev."""
+    """One threshold on dev."""
 
     threshold: float
     deferral: float
     """Share of tokens that the assistant was asked for."""
     score: float
+
+
+class Trial(NamedTuple):
+    """What a threshold gave on some dev questions."""
+
+    threshold: float
+    asked: int
+    """Tokens that the assistant was asked for, of all `tokens`."""
+    tokens: int
+    score: float
+    """A sum over the questions."""
+    questions: int
 
 
 class State(TypedDict):
@@ -62,8 +74,8 @@ class State(TypedDict):
     threshold: float
     curve: list[Point]
     """Score and deferral by threshold, rising in deferral; empty where the threshold is given.
-    Measured on a part of dev with what was learnt from the other part; the thresholds are moved to
-    the head that was then learnt from all of dev.
+    Measured on each half of dev with what was learnt from the other; the thresholds are those at
+    which what was learnt from all of dev defers as much.
     """
     alone: dict[str, float]
     """Scores of the two members as they are, on the same questions."""
@@ -77,14 +89,15 @@ class CoLlm(JointMethod[State]):
     learnt from whole answers by the likelihood of the mixture of both models, in which who writes a
     token is the latent variable, less a price for asking.
 
-    What is learnt from are the dev answers of either member that are right (`answers`), for they
+    What is learnt from are the dev answers of either member that are right (`answers`), its own and
+    some that are drawn, for they
     show how the task is written by models; dev's references are often a bare result, and teach to
     leave out what leads there. `references` learns from those alone, written in the task's answer
     form; `both` uses them where neither member is right. The threshold is the one that, with its
-    neighbours, scores best on a part of dev that was not learnt from, among those that keep the
-    share of tokens asked for within bounds; then all of dev is learnt from, and the threshold keeps
-    its percentile among the head's outputs. The assistant reads what was written since it was last
-    asked in one chunk, so that both together read at most n · (prompt + answer) positions.
+    neighbours, scores best on each half of dev for what was learnt from the other, among those that
+    keep the share of tokens asked for within bounds; then all of dev is learnt from, and the
+    threshold is the one that asks for as many tokens. The assistant reads what was written since it
+    was last asked in one chunk, so that both together read at most n · (prompt + answer) positions.
     """
 
     level: ClassVar[Level] = "api"
@@ -104,10 +117,16 @@ class CoLlm(JointMethod[State]):
     """What is trained: the head alone on the base as it is, or a LoRA adapter of the base too."""
     learn: Literal["answers", "references", "both"] = "answers"
     """What is learnt from."""
+    samples: int = Field(default=8, ge=0, le=64)
+    """Further answers per question that each member draws to learn from, with `answers` and `both`;
+    equal ones count once.
+    """
+    sample_temperature: float = Field(default=0.7, gt=0, le=2)
+    """At this temperature."""
     cost: float | None = Field(default=None, ge=0, le=100)
     """What asking for a token costs in training, in nats; 0 = the likelihood alone, under which
     asking always is best wherever the assistant is the more certain of the two. None = 0.1, 1
-    and 3 are tried, and the part of dev that chooses the threshold chooses among them.
+    and 3 are tried, and the choice is dev's, as the threshold's.
     """
     num_examples: int = Field(default=10_000, ge=1)
     """Dev questions that are learnt from at most, the first."""
@@ -126,7 +145,7 @@ class CoLlm(JointMethod[State]):
     max_deferral: float = Field(default=0.5, ge=0, le=1)
     """Largest such share."""
     shares: tuple[Annotated[float, Field(ge=0, le=1)], ...] = (
-        0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0,
+        0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 1.0,
     )  # fmt: skip
     """Shares of the learnt tokens for which thresholds are made and tried; the share in answers
     that are then written is measured.
@@ -159,49 +178,49 @@ class CoLlm(JointMethod[State]):
         return pair_of(self.base, self.assistant, names)
 
     def fit(self, pool: Pool, dev: Dev) -> State:
-        """Learn from one part of dev, choose cost and threshold on the other, and learn from all of
-        dev at these; at once from all of it where the threshold is given.
+        """Each half of dev chooses cost and threshold for what is learnt from the other, then all
+        of it is learnt from at these; at once where the threshold is given.
         """
-        base, assistant = self._pair(pool.names)
-        pair = pool.of([base, assistant])
-        chooses = self.deferral_threshold is None
-        learning, choosing = dev.split(FITTED) if chooses and len(dev) > 3 else (dev, dev)
-        rows = self._rows(pair, learning)
-        given = (self.cost,) if self.cost is not None else COSTS if chooses else COSTS[:1]
-        states = [self._learnt(pool, pair, rows, cost) for cost in given]
-        if chooses:
-            for state in states:
-                state["curve"] = self._curve(pool, choosing, state)
-                state["threshold"] = self.chosen(state["curve"])["threshold"]
-            alone = zip(pair.names, pair.ask_all(choosing.queries), strict=True)
-            scores = {name: round(choosing.mean([g.text for g in own]), 9) for name, own in alone}
-            states = [{**state, "alone": scores} for state in states]
-        tops = [self.chosen(state["curve"]) for state in states if state["curve"]]
-        ranks = [self._rank(top, top["score"]) for top in tops] or [()]
-        best = states[ranks.index(min(ranks))]
-        return best if choosing is learning else self._anew(pool, pair, dev, best)
+        pair = pool.of(list(self._pair(pool.names)))
+        if self.deferral_threshold is not None:
+            cost = COSTS[0] if self.cost is None else self.cost
+            return self._learnt(pool, pair, dev, cost)
+        halves = dev.split(0.5)
+        folds = [halves, halves[::-1]] if len(dev) > 3 else [(dev, dev)]
+        curves = {}
+        for cost in COSTS if self.cost is None else (self.cost,):
+            tried = []
+            for learning, choosing in folds:
+                learnt = self._learnt(pool, pair, learning, cost)
+                tried.append(self._tried(pool, choosing, learnt))
+            curves[cost] = [pooled(trials) for trials in zip(*tried, strict=True)]
+        cost = min(curves, key=lambda cost: self._best(curves[cost])[0])
+        state = self._learnt(pool, pair, dev, cost)
+        curve = self._moved(curves[cost], self._tried(pool, dev, state))
+        alone = zip(pair.names, pair.ask_all(dev.queries), strict=True)
+        scores = {name: round(dev.mean([g.text for g in own]), 9) for name, own in alone}
+        threshold = self.chosen(curve)["threshold"]
+        return {**state, "threshold": threshold, "curve": curve, "alone": scores}
 
-    def _anew(self, pool: Pool, pair: Pool, dev: Dev, chosen: State) -> State:
-        """What is learnt from all of dev at the cost that was chosen, with the thresholds at the
-        same percentiles of its own head's output.
+    def _moved(self, curve: Sequence[Point], tried: Sequence[Trial]) -> list[Point]:
+        """The curve, rising in deferral, with thresholds at which this model, which was tried by
+        itself, defers as much.
         """
-        found = self._learnt(pool, pair, self._rows(pair, dev), chosen["cost"])
-        before, after = (pool.kept(s["head"])["percentiles"] for s in (chosen, found))
+        own = sorted((pooled([t]) for t in tried), key=lambda point: point["deferral"])
+        inner = [p for p in own if 0 < p["threshold"] < 1]
+        outputs = [log_odds(p["threshold"]) for p in inner]
 
-        def moved(threshold: float) -> float:
-            if threshold in (0, 1):
-                return threshold
-            place = np.interp(log_odds(threshold), before, np.arange(101))
-            return chance(float(np.interp(place, np.arange(101), after)))
+        def moved(point: Point) -> Point:
+            if point["threshold"] in (0, 1) or not inner:
+                return point
+            output = np.interp(point["deferral"], [p["deferral"] for p in inner], outputs)
+            return {**point, "threshold": chance(float(output))}
 
-        curve: list[Point] = [{**p, "threshold": moved(p["threshold"])} for p in chosen["curve"]]
-        threshold = moved(chosen["threshold"])
-        return {**found, "threshold": threshold, "curve": curve, "alone": chosen["alone"]}
+        return [moved(point) for point in sorted(curve, key=lambda point: point["deferral"])]
 
-    def _learnt(
-        self, pool: Pool, pair: Pool, rows: Sequence[Mapping[str, Json]], cost: float
-    ) -> State:
-        """What is learnt from the rows at this cost; the threshold is the one given, or open."""
+    def _learnt(self, pool: Pool, pair: Pool, dev: Dev, cost: float) -> State:
+        """What is learnt from dev at this cost; the threshold is the one given, or open."""
+        rows = self._rows(pair, dev)
         base, assistant = pair.names
         recipe = Deferral(
             tune=self.tune, epochs=self.epochs, learning_rate=self.learning_rate,
@@ -242,7 +261,7 @@ class CoLlm(JointMethod[State]):
     def _completions(self, pair: Pool, dev: Dev) -> list[tuple[Query, str]]:
         """Dev questions with the answers that are learnt, each once."""
         found = []
-        given = pair.ask_all(dev.queries) if self.learn != "references" else []
+        given = self._given(pair, dev) if self.learn != "references" else []
         for i, query in enumerate(dev.queries):
             whole = [own[i].text for own in given if own[i].stop != "length" and own[i].text]
             unique = list(dict.fromkeys(whole))
@@ -253,37 +272,50 @@ class CoLlm(JointMethod[State]):
             found += [(query, text) for text in right]
         return found
 
-    def _curve(self, pool: Pool, dev: Dev, state: State) -> list[Point]:
-        """Score and deferral on dev at each threshold, rising in deferral."""
+    def _given(self, pair: Pool, dev: Dev) -> list[list[Generation]]:
+        """Answers of both members to all questions: their own, then those drawn."""
+        hot = replace(pair.context.sampling, temperature=self.sample_temperature)
+        drawn = [
+            own
+            for draw in range(1, self.samples + 1)
+            for own in pair.ask_all(dev.queries, stage="lesson", sampling=hot, draw=draw)
+        ]
+        return pair.ask_all(dev.queries) + drawn
+
+    def _tried(self, pool: Pool, dev: Dev, state: State) -> list[Trial]:
+        """How each of the shares' thresholds does on dev."""
         percentiles = pool.kept(state["head"])["percentiles"]
         outputs = np.interp(100 * (1 - np.array(self.shares)), np.arange(101), percentiles)
-        thresholds = {
-            1.0 if share == 0 else 0.0 if share == 1 else chance(output)
-            for share, output in zip(self.shares, outputs.tolist(), strict=True)
-        }
-        curve: list[Point] = []
-        for threshold in sorted(thresholds, reverse=True):
-            found = self.predict(pool, dev.queries, {**state, "threshold": threshold})
-            asked = sum(p.notes["deferred"] for p in found)
-            share = asked / max(sum(p.notes["tokens"] for p in found), 1)
-            score = dev.mean([p.text for p in found])
-            curve.append(
-                {"threshold": threshold, "deferral": round(share, 6), "score": round(score, 9)}
+        found = []
+        for share, output in zip(self.shares, outputs.tolist(), strict=True):
+            threshold = 1.0 if share == 0 else 0.0 if share == 1 else chance(output)
+            written = self.predict(pool, dev.queries, {**state, "threshold": threshold})
+            found.append(
+                Trial(
+                    threshold,
+                    asked=sum(p.notes["deferred"] for p in written),
+                    tokens=sum(p.notes["tokens"] for p in written),
+                    score=dev.mean([p.text for p in written]) * len(dev),
+                    questions=len(dev),
+                )
             )
-        return sorted(curve, key=lambda point: point["deferral"])
+        return found
 
     def chosen(self, curve: Sequence[Point]) -> Point:
         """The best point of a curve that rises in deferral, within the bounds, the one of least
         deferral among equals; where none is within, the nearest. On few dev questions a single
-        threshold scores well by chance, so half of what counts is its neighbours' score.
+        threshold scores well by chance, so points of nearly its deferral count too.
         """
-        scores = [point["score"] for point in curve]
-        means = []
-        for i, score in enumerate(scores):
-            beside = scores[max(i - 1, 0) : i] + scores[i + 1 : i + 2]
-            means.append((2 * score + sum(beside)) / (2 + len(beside)))
+        return self._best(curve)[1]
+
+    def _best(self, curve: Sequence[Point]) -> tuple[tuple[float, ...], Point]:
+        """That point, and what it is ranked by, smallest first."""
+        shares, scores = (np.array([p[key] for p in curve]) for key in ("deferral", "score"))
+        near = np.maximum(1 - np.abs(shares[:, None] - shares) / NEAR, 0)
+        means = (near @ scores / near.sum(1)).tolist()
         ranks = [self._rank(p, round(mean, 9)) for p, mean in zip(curve, means, strict=True)]
-        return curve[ranks.index(min(ranks))]
+        best = ranks.index(min(ranks))
+        return ranks[best], curve[best]
 
     def _rank(self, point: Point, score: float) -> tuple[float, ...]:
         """What makes a point better, smallest first."""
@@ -394,6 +426,14 @@ def _read(alone: Pool, query: Query, ids: Sequence[int]) -> Mapping[str, Json]:
     """What the pool's one member thinks of each token of an answer to the query."""
     room, state = Sampling(max_tokens=len(ids)), {"ids": list(ids)}
     return alone.joint([query], _Reading(), state, sampling=room, stage="read")[0].notes
+
+
+def pooled(trials: Sequence[Trial]) -> Point:
+    """One point of a curve from trials of one share on different questions."""
+    deferral = sum(t.asked for t in trials) / max(sum(t.tokens for t in trials), 1)
+    score = sum(t.score for t in trials) / max(sum(t.questions for t in trials), 1)
+    threshold = trials[0].threshold
+    return {"threshold": threshold, "deferral": round(deferral, 6), "score": round(score, 9)}
 
 
 def mixture(outputs_B: Tensor, own_BV: Tensor, other_BV: Tensor) -> Tensor:
