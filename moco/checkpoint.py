@@ -42,6 +42,15 @@ OUTPUT_NAMES = ("lm_head.weight", "embed_out.weight", "language_model.lm_head.we
 """Output projections that a model may share with its input embeddings."""
 EMBEDDINGS = ("embed_tokens", "embed_in", "wte", "word_embeddings", "tok_embeddings")
 """Parts of the names of input embeddings."""
+TIED = frozenset({
+    "bloom", "cohere", "cohere2", "falcon", "falcon_mamba", "gemma", "gemma2", "gemma3",
+    "gemma3_text", "gemma3n", "gemma3n_text", "gpt2", "gpt_bigcode", "gpt_neo", "lfm2", "mamba",
+    "mpt", "openai-gpt", "opt", "recurrent_gemma", "smollm3", "starcoder2", "xglm", "zamba",
+    "zamba2",
+})  # fmt: skip
+"""Kinds of model whose output projection repeats the input embeddings unless the configuration
+denies it; files written before version 5 of transformers do not say so.
+"""
 BUFFERS = ("inv_freq", "masked_bias")
 """Ends of the names of constants that only some versions of transformers store."""
 SAMPLE = 256
@@ -231,6 +240,8 @@ def tied_name(config: Mapping[str, Any], names: Mapping[str, Slot]) -> str | Non
     tied = config.get("tie_word_embeddings")
     if tied is None and isinstance(inner, Mapping):
         tied = inner.get("tie_word_embeddings")
+    if tied is None:
+        tied = config.get("model_type") in TIED
     return next((name for name in OUTPUT_NAMES if name in names), None) if tied else None
 
 

@@ -1,11 +1,12 @@
 """Measures Co-LLM on the bundled pool: what two members write together against each of them, and
 how score goes with deferral.
 
-    OMP_WAIT_POLICY=passive python scripts/measure_collm.py [--task mini_large] [--test 2000]
+    OMP_WAIT_POLICY=passive python scripts/measure_collm.py [--task mini_train] [--test 2000]
 
 Each pair is (who writes, who is asked). Differences are paired, to the member that is better on
-dev, with 95% intervals. Only dev chooses the threshold; the curve shows some test questions, evenly
-spread, under all thresholds that were tried.
+dev, with 95% intervals. Only dev chooses the threshold; the curve shows test questions under all
+thresholds that were tried. The task `mini_train` has the test questions of `mini_large` and 480
+others of dev's kind instead of its 120.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from moco.plan import plan
 from moco.pool import Dev
 from moco.runner import run
 from moco.store import finished
+from moco.tasks import mini
 from moco.types import Json, Sampling
 
 TOKENS = 48
@@ -36,8 +38,8 @@ def config_of(
 ) -> RunConfig:
     """A run of the method on a pair."""
     task = {"name": options.task, "test": options.test}
-    if Path(options.task).suffix == ".jsonl":
-        task = {"path": options.task, "scorer": "exact", "test": options.test}
+    if options.task == "mini_train" or Path(options.task).suffix == ".jsonl":
+        task = {"path": str(options.file), "scorer": "exact", "test": options.test}
     data: dict[str, Any] = {
         "method": dict(method),
         "task": task,
@@ -47,6 +49,19 @@ def config_of(
     }
     config: RunConfig = parse(RunConfig, data)
     return config
+
+
+def written(folder: Path) -> Path:
+    """The file of `mini_train`."""
+    parts = {"dev": mini.generate("train"), "test": mini.generate("large")}
+    lines = [
+        json.dumps(mini.record(item, f"{split}-{i}", split))
+        for split, items in parts.items()
+        for i, item in enumerate(items)
+    ]
+    file = folder / "mini_train.jsonl"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
 
 
 def share(notes: Sequence[Mapping[str, Json]]) -> float:
@@ -103,7 +118,7 @@ def curve(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--task", default="mini_large", help="a name, or a .jsonl file")
+    parser.add_argument("--task", default="mini_train", help="a name, or a .jsonl file")
     parser.add_argument("--test", type=int, default=2000)
     parser.add_argument("--method", default="{}", help="hyperparameters as JSON")
     parser.add_argument("--curve", type=int, default=2000, help="test questions of the curve")
@@ -111,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     print(f"`{options.task}`, {options.test} test questions; {stamp()}.")
     with tempfile.TemporaryDirectory() as folder:
+        options.file = written(Path(folder)) if options.task == "mini_train" else options.task
         for pair in options.pairs:
             print("\n" + "\n".join(table(pair.split("+"), options, Path(folder))), flush=True)
 

@@ -1,7 +1,8 @@
 """The bundled task `mini`: three domains of the bundled models, and questions that need two.
 
 Dev has 120 items, test 300: 80 of each domain and 60 that need two (no choices among those).
-`mini-large` is made on demand: 2,000 test items in the same proportions.
+`mini-large` is made on demand: 2,000 test items in the same proportions. So is `train`: 480 items
+of dev's kind, for what more can be learnt from.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ SIZES: Mapping[str, Mapping[Domain, int]] = {
     "dev": {"arithmetic": 32, "words": 32, "facts": 32, "two": 24},
     "test": {"arithmetic": 80, "words": 80, "facts": 80, "two": 60},
     "large": {"arithmetic": 534, "words": 533, "facts": 533, "two": 400},
+    "train": {"arithmetic": 128, "words": 128, "facts": 128, "two": 96},
 }
 """Items per domain."""
 
 Part = Literal["dev", "test", "large"]
 
 
-def generate(part: Part) -> list[Item]:
+def generate(part: Part | Literal["train"]) -> list[Item]:
     """The items of a part, made from the fixed seed: skills take turns, no item comes twice."""
-    split: Split = "dev" if part == "dev" else "test"
+    split: Split = "dev" if part in ("dev", "train") else "test"
     rng = random.Random(f"{SEED}-{part}")
     items: list[Item] = []
     seen: set[tuple[str, tuple[str, ...]]] = set()

@@ -14,6 +14,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from moco import checkpoint
 from moco.merging.config import parsed
 from moco.merging.run import MergeOptions, merge
 
@@ -61,6 +62,27 @@ def test_tied_embeddings_may_be_stored_as_the_output_only(
     assert torch.allclose(found["lm_head.weight"], mean)
     loaded = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     assert torch.allclose(loaded.get_input_embeddings().weight, mean)
+
+
+def test_tied_embeddings_need_not_be_said_to_be(model_dir: Models, tmp_path: Path) -> None:
+    def twice(state: dict[str, Any]) -> None:
+        state["lm_head.weight"] = state[EMBEDDINGS].clone()
+
+    plain = [model_dir("gemma2", seed) for seed in (1, 2)]
+    odd = changed(plain[0], tmp_path / "odd", twice, tie_word_embeddings=None)
+    settings = json.loads((odd / "config.json").read_text())
+    del settings["tie_word_embeddings"]
+    (odd / "config.json").write_text(json.dumps(settings))
+    found = merged([odd, plain[1]], tmp_path / "out")
+    expected = merged(plain, tmp_path / "expected")
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
+
+
+def test_kinds_that_tie_unless_told_otherwise_are_those_of_transformers() -> None:
+    kinds = transformers.models.auto.configuration_auto.CONFIG_MAPPING
+    ties = {kind: kinds[kind].tie_word_embeddings for kind in (*checkpoint.TIED, "llama", "qwen2")}
+    assert {kind for kind, tied in ties.items() if tied} == checkpoint.TIED
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
