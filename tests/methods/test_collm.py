@@ -323,7 +323,7 @@ def test_what_is_learnt_from() -> None:
         few = CoLlm(num_examples=2, learn="references")._rows(pair, dev)
         assert [row["completion"] for row in few] == [t for _, t in plain_ones[:2]]
         with pytest.raises(DataError, match=r"no answer to learn from.*'words' or 'arithmetic'"):
-            CoLlm(max_length=8)._rows(pair, dev)
+            CoLlm(assistant="arithmetic", max_length=8).fit(pool, dev)
 
 
 def test_the_assistants_view_is_its_likelihood() -> None:
@@ -375,6 +375,22 @@ def test_it_learns_when_to_ask() -> None:
         assert [p.text for p in turned[::-1]] == [p.text for p in found]
         assert pool.context.engine.fresh_calls == calls
         assert json.loads(json.dumps(state)) == state
+
+
+def test_a_half_of_dev_without_a_right_answer_teaches_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dev = sums(2)
+    taught = {q.id for q in dev.split(0.5)[0].queries}
+    own = CoLlm._completions
+    monkeypatch.setattr(
+        CoLlm, "_completions",
+        lambda self, pair, part: [(q, t) for q, t in own(self, pair, part) if q.id in taught],
+    )  # fmt: skip
+    method = CoLlm(assistant="arithmetic", learn="both", tune="head", cost=1, samples=0)
+    with opened() as pool:
+        state = method.fit(pool, dev)
+        assert len(state["curve"]) == len(method.shares) and state["rows"] == len(taught)
 
 
 def test_a_head_alone_and_a_given_threshold_leave_the_base_as_it_is() -> None:

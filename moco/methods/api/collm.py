@@ -182,20 +182,31 @@ class CoLlm(JointMethod[State]):
         of it is learnt from at these; at once where the threshold is given.
         """
         pair = pool.of(list(self._pair(pool.names)))
+        every = self._rows(pair, dev)
+        if not every:
+            raise DataError(
+                "collm: there is no answer to learn from: on no dev question is a whole answer of"
+                f" '{pair.names[ASKS]}' or '{pair.names[ASSISTS]}' right; use learn: both, more dev"
+                " questions, or a larger max_length"
+            )
         if self.deferral_threshold is not None:
             cost = COSTS[0] if self.cost is None else self.cost
-            return self._learnt(pool, pair, dev, cost)
+            return self._learnt(pool, pair, every, cost)
         halves = dev.split(0.5)
         folds = [halves, halves[::-1]] if len(dev) > 3 else [(dev, dev)]
-        curves = {}
-        for cost in COSTS if self.cost is None else (self.cost,):
-            tried = []
-            for learning, choosing in folds:
-                learnt = self._learnt(pool, pair, learning, cost)
-                tried.append(self._tried(pool, choosing, learnt))
-            curves[cost] = [pooled(trials) for trials in zip(*tried, strict=True)]
+        costs = COSTS if self.cost is None else (self.cost,)
+        tried: dict[float, list[list[Trial]]] = {cost: [] for cost in costs}
+        for learning, choosing in folds:
+            rows = self._rows(pair, learning)
+            for cost in costs if rows else ():
+                learnt = self._learnt(pool, pair, rows, cost)
+                tried[cost].append(self._tried(pool, choosing, learnt))
+        curves = {
+            cost: [pooled(trials) for trials in zip(*own, strict=True)]
+            for cost, own in tried.items()
+        }
         cost = min(curves, key=lambda cost: self._best(curves[cost])[0])
-        state = self._learnt(pool, pair, dev, cost)
+        state = self._learnt(pool, pair, every, cost)
         curve = self._moved(curves[cost], self._tried(pool, dev, state))
         alone = zip(pair.names, pair.ask_all(dev.queries), strict=True)
         scores = {name: round(dev.mean([g.text for g in own]), 9) for name, own in alone}
@@ -218,9 +229,10 @@ class CoLlm(JointMethod[State]):
 
         return [moved(point) for point in sorted(curve, key=lambda point: point["deferral"])]
 
-    def _learnt(self, pool: Pool, pair: Pool, dev: Dev, cost: float) -> State:
-        """What is learnt from dev at this cost; the threshold is the one given, or open."""
-        rows = self._rows(pair, dev)
+    def _learnt(
+        self, pool: Pool, pair: Pool, rows: Sequence[Mapping[str, Json]], cost: float
+    ) -> State:
+        """What is learnt from the rows at this cost; the threshold is the one given, or open."""
         base, assistant = pair.names
         recipe = Deferral(
             tune=self.tune, epochs=self.epochs, learning_rate=self.learning_rate,
@@ -245,12 +257,6 @@ class CoLlm(JointMethod[State]):
         ]
         learnt = rows_of(pair[ASKS].spec, lessons, 0)
         kept = [i for i, row in enumerate(learnt) if len(row.ids) <= (self.max_length or math.inf)]
-        if not kept:
-            raise DataError(
-                "collm: there is no answer to learn from: on no dev question is a whole answer of"
-                f" '{pair.names[ASKS]}' or '{pair.names[ASSISTS]}' right; use learn: both, more dev"
-                " questions, or a larger max_length"
-            )
         found = []
         for i in kept:
             ids = learnt[i].ids[learnt[i].start :]
