@@ -80,7 +80,7 @@ def table(pair: Sequence[str], options: argparse.Namespace, folder: Path) -> lis
     alone = ", ".join(f"{name} {score:.3f}" for name, score in single.singles.items())
     return [
         f"`{pair[0]}` writes, `{pair[1]}` is asked. Alone on test: {alone}; better on dev:"
-        f" {single.best_single_dev}. Together: {report.score:.3f} at deferral {deferral:.3f},"
+        f" {single.best_single_dev}. Together: {report.score:.3f} at deferral {deferral:.4f},"
         f" difference {against}.",
         "",
         f"| threshold | deferral on dev | score on dev | deferral on {options.curve} of test"

@@ -217,15 +217,16 @@ class CoLlm(JointMethod[State]):
         """The curve, rising in deferral, with thresholds at which this model, which was tried by
         itself, defers as much.
         """
-        own = sorted((pooled([t]) for t in tried), key=lambda point: point["deferral"])
-        inner = [p for p in own if 0 < p["threshold"] < 1]
+        inner = [pooled([t]) for t in tried if 0 < t.threshold < 1]
+        inner.sort(key=lambda point: -point["threshold"])
         outputs = [log_odds(p["threshold"]) for p in inner]
+        # answers that go astray may defer more at a higher threshold
+        deferrals = np.maximum.accumulate([p["deferral"] for p in inner])
 
         def moved(point: Point) -> Point:
             if point["threshold"] in (0, 1) or not inner:
                 return point
-            output = np.interp(point["deferral"], [p["deferral"] for p in inner], outputs)
-            return {**point, "threshold": chance(float(output))}
+            return {**point, "threshold": chance(np.interp(point["deferral"], deferrals, outputs))}
 
         return [moved(point) for point in sorted(curve, key=lambda point: point["deferral"])]
 
