@@ -26,7 +26,7 @@ def training() -> list[Item]:
 
 
 def test_sizes_and_proportions() -> None:
-    for part, count in (("dev", 120), ("test", 300), ("large", 2000)):
+    for part, count in (("dev", 120), ("test", 300), ("large", 2000), ("train", 480)):
         items = mini.generate(part)  # type: ignore[arg-type]
         assert len(items) == count
         shares = Counter(item.domain for item in items)
@@ -56,13 +56,14 @@ def test_made_items_equal_stored_items() -> None:
 
 
 def test_no_item_comes_twice() -> None:
-    for part in ("dev", "test", "large"):
+    for part in ("dev", "test", "large", "train"):
         items = mini.generate(part)
         assert len({(item.question, item.choices) for item in items}) == len(items)
 
 
 def test_splits_share_no_wording_and_no_entities(training: list[Item]) -> None:
     parts = {"train": training, "dev": mini.generate("dev"), "test": mini.generate("large")}
+    parts["dev"] += mini.generate("train")
     parts["test"] += mini.generate("test")
     for first, second in (("train", "dev"), ("train", "test"), ("dev", "test")):
         a, b = parts[first], parts[second]
@@ -171,7 +172,7 @@ def test_choices_hold_the_answer_once() -> None:
 
 
 def test_every_skill_is_asked() -> None:
-    for part in ("dev", "test", "large"):
+    for part in ("dev", "test", "large", "train"):
         asked = {(i.domain, i.skill) for i in mini.generate(part)}
         assert asked == {(domain, skill) for domain in DOMAINS for skill in SKILLS[domain]}
 
