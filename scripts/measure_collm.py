@@ -38,8 +38,8 @@ def config_of(
 ) -> RunConfig:
     """A run of the method on a pair."""
     task = {"name": options.task, "test": options.test}
-    if options.task == "mini_train" or Path(options.task).suffix == ".jsonl":
-        task = {"path": str(options.file), "scorer": "exact", "test": options.test}
+    if Path(options.task).suffix == ".jsonl":
+        task = {"path": options.task, "scorer": "exact", "test": options.test}
     data: dict[str, Any] = {
         "method": dict(method),
         "task": task,
@@ -126,7 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     print(f"`{options.task}`, {options.test} test questions; {stamp()}.")
     with tempfile.TemporaryDirectory() as folder:
-        options.file = written(Path(folder)) if options.task == "mini_train" else options.task
+        if options.task == "mini_train":
+            options.task = str(written(Path(folder)))
         for pair in options.pairs:
             print("\n" + "\n".join(table(pair.split("+"), options, Path(folder))), flush=True)
 

@@ -24,7 +24,8 @@ from moco.decoding.joint import JointSession
 from moco.decoding.views import Voice
 from moco.engine.jobs import JointRow
 from moco.errors import DataError
-from moco.methods.api.collm import CoLlm, Point, State, chance, log_odds
+from moco.methods.api.collm import CoLlm, State
+from moco.methods.deferring import Point, chance, log_odds
 from moco.pool import Dev
 from moco.prompts import as_answer, plain
 from moco.registry import load

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypedDict
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from moco.access import NONE, Access, ModelFacts, Problem, Requires, check
 from moco.errors import DataError
 from moco.methods.base import JointMethod, Level
+from moco.methods.deferring import Point, Trial, chance, log_odds, moved, pooled, smoothed
 from moco.methods.parts import pair_of, unknown_members
 from moco.pool import Dev, Pool
 from moco.prompts import as_answer
@@ -34,31 +35,8 @@ LEARNER = Requires(access=Access.HIDDEN | Access.TRAIN, min_models=0)
 """What the base has to give."""
 COSTS = (1.0, 0.1, 3.0)
 """Costs that are tried where none is given; the first where nothing chooses."""
-NEAR = 0.15
-"""Points of a curve whose deferral differs by less count for each other, the nearer the more."""
 LEARNT = 0.85
-"""Share of that part's questions that is not held out for validation."""
-
-
-class Point(TypedDict):
-    """One threshold on dev."""
-
-    threshold: float
-    deferral: float
-    """Share of tokens that the assistant was asked for."""
-    score: float
-
-
-class Trial(NamedTuple):
-    """What a threshold gave on some dev questions."""
-
-    threshold: float
-    asked: int
-    """Tokens that the assistant was asked for, of all `tokens`."""
-    tokens: int
-    score: float
-    """A sum over the questions."""
-    questions: int
+"""Share of the questions that is not held out for validation."""
 
 
 class State(TypedDict):
@@ -90,14 +68,14 @@ class CoLlm(JointMethod[State]):
     token is the latent variable, less a price for asking.
 
     What is learnt from are the dev answers of either member that are right (`answers`), its own and
-    some that are drawn, for they
-    show how the task is written by models; dev's references are often a bare result, and teach to
-    leave out what leads there. `references` learns from those alone, written in the task's answer
-    form; `both` uses them where neither member is right. The threshold is the one that, with its
-    neighbours, scores best on each half of dev for what was learnt from the other, among those that
-    keep the share of tokens asked for within bounds; then all of dev is learnt from, and the
-    threshold is the one that asks for as many tokens. The assistant reads what was written since it
-    was last asked in one chunk, so that both together read at most n · (prompt + answer) positions.
+    some that are drawn, for they show how the task is written by models; dev's references are often
+    a bare result, and teach to leave out what leads there. `references` learns from those alone,
+    written in the task's answer form; `both` uses them where neither member is right. The threshold
+    is the one that, with its neighbours, scores best on each half of dev for what was learnt from
+    the other, among those that keep the share of tokens asked for within bounds; then all of dev is
+    learnt from, and the threshold is the one that asks for as many tokens. The assistant reads what
+    was written since it was last asked in one chunk, so that both together read at most
+    n · (prompt + answer) positions.
     """
 
     level: ClassVar[Level] = "api"
@@ -207,28 +185,11 @@ class CoLlm(JointMethod[State]):
         }
         cost = min(curves, key=lambda cost: self._best(curves[cost])[0])
         state = self._learnt(pool, pair, every, cost)
-        curve = self._moved(curves[cost], self._tried(pool, dev, state))
+        curve = moved(curves[cost], self._tried(pool, dev, state))
         alone = zip(pair.names, pair.ask_all(dev.queries), strict=True)
         scores = {name: round(dev.mean([g.text for g in own]), 9) for name, own in alone}
         threshold = self.chosen(curve)["threshold"]
         return {**state, "threshold": threshold, "curve": curve, "alone": scores}
-
-    def _moved(self, curve: Sequence[Point], tried: Sequence[Trial]) -> list[Point]:
-        """The curve, rising in deferral, with thresholds at which this model, which was tried by
-        itself, defers as much.
-        """
-        inner = [pooled([t]) for t in tried if 0 < t.threshold < 1]
-        inner.sort(key=lambda point: -point["threshold"])
-        outputs = [log_odds(p["threshold"]) for p in inner]
-        # answers that go astray may defer more at a higher threshold
-        deferrals = np.maximum.accumulate([p["deferral"] for p in inner])
-
-        def moved(point: Point) -> Point:
-            if point["threshold"] in (0, 1) or not inner:
-                return point
-            return {**point, "threshold": chance(np.interp(point["deferral"], deferrals, outputs))}
-
-        return [moved(point) for point in sorted(curve, key=lambda point: point["deferral"])]
 
     def _learnt(
         self, pool: Pool, pair: Pool, rows: Sequence[Mapping[str, Json]], cost: float
@@ -296,13 +257,13 @@ class CoLlm(JointMethod[State]):
         found = []
         for share, output in zip(self.shares, outputs.tolist(), strict=True):
             threshold = 1.0 if share == 0 else 0.0 if share == 1 else chance(output)
-            written = self.predict(pool, dev.queries, {**state, "threshold": threshold})
+            answers = self.predict(pool, dev.queries, {**state, "threshold": threshold})
             found.append(
                 Trial(
                     threshold,
-                    asked=sum(p.notes["deferred"] for p in written),
-                    tokens=sum(p.notes["tokens"] for p in written),
-                    score=dev.mean([p.text for p in written]) * len(dev),
+                    asked=sum(p.notes["deferred"] for p in answers),
+                    tokens=sum(p.notes["tokens"] for p in answers),
+                    score=dev.mean([p.text for p in answers]) * len(dev),
                     questions=len(dev),
                 )
             )
@@ -317,10 +278,7 @@ class CoLlm(JointMethod[State]):
 
     def _best(self, curve: Sequence[Point]) -> tuple[tuple[float, ...], Point]:
         """That point, and what it is ranked by, smallest first."""
-        shares, scores = (np.array([p[key] for p in curve]) for key in ("deferral", "score"))
-        near = np.maximum(1 - np.abs(shares[:, None] - shares) / NEAR, 0)
-        means = (near @ scores / near.sum(1)).tolist()
-        ranks = [self._rank(p, round(mean, 9)) for p, mean in zip(curve, means, strict=True)]
+        ranks = [self._rank(p, m) for p, m in zip(curve, smoothed(curve), strict=True)]
         best = ranks.index(min(ranks))
         return ranks[best], curve[best]
 
@@ -435,14 +393,6 @@ def _read(alone: Pool, query: Query, ids: Sequence[int]) -> Mapping[str, Json]:
     return alone.joint([query], _Reading(), state, sampling=room, stage="read")[0].notes
 
 
-def pooled(trials: Sequence[Trial]) -> Point:
-    """One point of a curve from trials of one share on different questions."""
-    deferral = sum(t.asked for t in trials) / max(sum(t.tokens for t in trials), 1)
-    score = sum(t.score for t in trials) / max(sum(t.questions for t in trials), 1)
-    threshold = trials[0].threshold
-    return {"threshold": threshold, "deferral": round(deferral, 6), "score": round(score, 9)}
-
-
 def mixture(outputs_B: Tensor, own_BV: Tensor, other_BV: Tensor) -> Tensor:
     """Log-probabilities of (1 − σ(z)) · own + σ(z) · other, [rows, V]."""
     import torch
@@ -451,15 +401,3 @@ def mixture(outputs_B: Tensor, own_BV: Tensor, other_BV: Tensor) -> Tensor:
     own_BV, other_BV = own_BV.log_softmax(-1), other_BV.log_softmax(-1)
     outputs_B1 = outputs_B[:, None]
     return torch.logaddexp(logsigmoid(-outputs_B1) + own_BV, logsigmoid(outputs_B1) + other_BV)
-
-
-def chance(log_odds: float) -> float:
-    """σ of log-odds, which are rounded to 4 decimals first."""
-    return 1 / (1 + math.exp(-round(log_odds, 4)))
-
-
-def log_odds(chance: float) -> float:
-    """The inverse of `chance`, rounded likewise; infinite at 0 and 1."""
-    if chance in (0, 1):
-        return math.inf if chance else -math.inf
-    return round(math.log(chance / (1 - chance)), 4)
