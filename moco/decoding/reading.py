@@ -27,7 +27,9 @@ class Part:
     def new(self) -> list[int]:
         """Ids that the member has not read."""
         own = self.own
-        return [*own.prompt, *own.ids, *self.draft][own.read :]
+        behind = max(own.read - len(own.prompt), 0)
+        ahead = max(behind - len(own.ids), 0)
+        return [*own.prompt[own.read :], *own.ids[behind:], *self.draft[ahead:]]
 
 
 def read(parts: Sequence[Part]) -> list[Tensor | None]:
